@@ -1,0 +1,1 @@
+"""What every op shares: its declaration, cases, inputs, guard, implementations and devices."""

@@ -1,0 +1,49 @@
+"""Inputs: drawn once in float64, rounded to the case's dtype, the same on every machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rocmoe.ops.core.case import Case
+from rocmoe.ops.core.spec import Inputs, OpSpec
+
+TORCH_DTYPES = {
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "i32": "int32",
+    "i64": "int64",
+}
+
+
+def draw_inputs(spec: OpSpec, case: Case, draw: int = 0) -> Inputs:
+    """The `draw`-th set of inputs of a case, by argument name.
+
+    Float tensors are float64 arrays that hold only values of their argument's dtype, integer
+    tensors are int64 arrays; the rest are Python scalars or None.
+    """
+    rng = np.random.Generator(np.random.PCG64(case.entropy(draw)))
+    drawn = spec.draw(case, rng)
+    return {
+        argument.name: _round_argument(drawn[argument.name], argument.dtype, case)
+        for argument in spec.inputs
+    }
+
+
+def _round_argument(value: Any, dtype: str | None, case: Case) -> Any:
+    if dtype is None or not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.kind != "f":
+        return value.astype(np.int64)
+    return round_to(value, case.dtype if dtype == "case" else dtype)
+
+
+def round_to(values: NDArray[np.float64], dtype: str) -> NDArray[np.float64]:
+    """The values rounded to nearest even in a dtype, as float64."""
+    import torch
+
+    kind = getattr(torch, TORCH_DTYPES[dtype])
+    rounded = torch.from_numpy(np.ascontiguousarray(values)).to(kind).to(torch.float64)
+    return np.asarray(rounded.numpy(), dtype=np.float64)

@@ -1,0 +1,217 @@
+"""An op, declared once: its contract, cases, inputs, judge and torch implementation."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rocmoe.ops.core.case import Case, Value
+from rocmoe.ops.core.errors import RocmoeError, unknown
+from rocmoe.references.judging.verdict import Verdict
+
+#: Every argument of a call by its canonical name: NumPy arrays (float64 or int64) for tensors,
+#: Python scalars for the rest, None for an optional one that is left out.
+Inputs = dict[str, Any]
+Outputs = dict[str, NDArray[Any]]
+Sizes = Mapping[str, int]
+
+DTYPES = ("fp32", "fp16", "bf16")
+LAYOUTS: Mapping[str, str] = {
+    "contiguous": "rows one after another, 256-byte aligned",
+    "strided": "rows of a wider buffer, as randn(T, E + 10)[:, :E]",
+    "offset": "base pointer one element past an aligned address",
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One input or output: a tensor when it has a dtype, else a Python scalar.
+
+    axes: names of sizes, or of `OpSpec.derived` ones.  dtype: `case` for the case's own, or one of
+    fp32, bf16, i32, i64.
+    """
+
+    name: str
+    axes: tuple[str, ...] = ()
+    dtype: str | None = None
+    optional: bool = False
+    doc: str = ""
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter of a case: the values it can take, and what it means."""
+
+    kind: str  # bool | int | float | word, optionally "or none"
+    doc: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A declared case: the smallest suite it belongs to (smoke < quick < full) and the edge it hits."""
+
+    suite: str
+    sizes: Sizes
+    dtype: str
+    params: Mapping[str, Value]
+    pattern: str
+    layout: str = "contiguous"
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a call must at least move and do: bytes read and written, and operations."""
+
+    bytes_read: int
+    bytes_written: int
+    operations: int
+
+
+def no_reason(case: Case) -> str | None:
+    """The default of every `OpSpec` function that gives a reason or none."""
+    del case
+    return None
+
+
+def write_everything(case: Case, inputs: Inputs) -> Mapping[str, NDArray[np.bool_]]:
+    """The default of `must_write`: no output has an element that may be left."""
+    del case, inputs
+    return {}
+
+
+def keep_outputs(inputs: Inputs, outputs: Outputs) -> Outputs:
+    """The default canonical form: the outputs as they are."""
+    del inputs
+    return outputs
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """Everything rocmoe knows of an op; validate, list, selftest and the tests read only this."""
+
+    name: str
+    summary: str
+    source: str
+    sizes: Mapping[str, str]
+    dtypes: tuple[str, ...]
+    params: Mapping[str, Param]
+    patterns: tuple[str, ...]
+    inputs: tuple[Argument, ...]
+    outputs: tuple[Argument, ...]
+    draw: Callable[[Case, np.random.Generator], Inputs]
+    oracle: Callable[..., Mapping[str, Any]]
+    judge: Callable[..., Verdict]
+    run_torch: Callable[..., Any]
+    cases: Sequence[Row]
+    cost: Callable[[Case], Cost]
+    layouts: tuple[str, ...] = tuple(LAYOUTS)
+    derived: Mapping[str, Callable[[Sizes], int]] = field(default_factory=dict)
+    mutates: frozenset[str] = frozenset()
+    #: Masks of the elements that a call must write, by output; an output not named must be
+    #: written in full.
+    must_write: Callable[[Case, Inputs], Mapping[str, NDArray[np.bool_]]] = write_everything
+    #: Masks of the elements that a call may write, by output; an output not named: all.
+    may_write: Callable[[Case, Inputs], Mapping[str, NDArray[np.bool_]]] = write_everything
+    canonical: Callable[[Inputs, Outputs], Outputs] = keep_outputs
+    #: Why a trivial answer passes this case, if one does.
+    degenerate: Callable[[Case], str | None] = no_reason
+    #: Why this case is judged for crash, hang and out-of-bounds access only, if it is.
+    out_of_contract: Callable[[Case], str | None] = no_reason
+    #: What is wrong with the combination of sizes and params, if anything.
+    refuse_case: Callable[[Case], str | None] = no_reason
+    #: The sizes (all but the token count) and params that a model gives, None if it has no use
+    #: for the op.
+    from_model: Callable[[Mapping[str, Any]], tuple[dict[str, int], dict[str, Value]] | None] = (
+        lambda model: None
+    )
+    #: Where the statistical test applies: the case with fresh, larger draws that decides it.
+    second_look: Callable[[Case], Case] | None = None
+
+    def check_case(self, case: Case) -> Case:
+        """The case itself if it is one of this op's, else `RocmoeError`."""
+        self._check_names(case, "size", case.sizes, self.sizes)
+        self._check_names(case, "parameter", case.params, self.params)
+        for kind, word, known in (
+            ("dtype", case.dtype, self.dtypes),
+            ("pattern", case.pattern, self.patterns),
+            ("layout", case.layout, self.layouts),
+        ):
+            if word not in known:
+                raise _in_case(case, unknown(kind, word, known))
+        for name, param in self.params.items():
+            check_value(case, name, case.params[name], param)
+        if negative := [name for name, size in case.sizes.items() if size < 0]:
+            raise _in_case(case, RocmoeError(f"size {negative[0]} is negative"))
+        if reason := self.refuse_case(case):
+            raise _in_case(case, RocmoeError(reason))
+        return case
+
+    def _check_names(
+        self, case: Case, kind: str, found: Mapping[str, object], wanted: Mapping[str, object]
+    ) -> None:
+        if strange := [name for name in found if name not in wanted]:
+            raise _in_case(case, unknown(kind, strange[0], wanted))
+        if missing := [name for name in wanted if name not in found]:
+            raise _in_case(case, RocmoeError(f"{kind} {missing[0]!r} is missing"))
+        if list(found) != list(wanted):
+            order = ", ".join(wanted)
+            raise _in_case(case, RocmoeError(f"{kind}s out of order; wanted {order}"))
+
+    def shape(self, argument: Argument, case: Case) -> tuple[int, ...]:
+        """The shape of one of this op's tensors for a case."""
+        return tuple(
+            self.derived[axis](case.sizes) if axis in self.derived else case.sizes[axis]
+            for axis in argument.axes
+        )
+
+    def make_case(self, row: Row, seed: int = 0) -> Case:
+        """The case that a declared row stands for."""
+        params = {name: row.params[name] for name in self.params}
+        sizes = {name: row.sizes[name] for name in self.sizes}
+        case = Case(self.name, sizes, row.dtype, params, row.pattern, row.layout, seed)
+        return self.check_case(case)
+
+
+def check_value(case: Case, name: str, value: Value, param: Param) -> None:
+    """Raise `RocmoeError` where a parameter's value is not of its declared kind."""
+    kind = param.kind.removesuffix(" or none")
+    if value is None and kind != param.kind:
+        return
+    if isinstance(value, str) and value in param.words:
+        return
+    kinds = {"bool": bool, "int": int, "float": (int, float), "word": ()}[kind]
+    if isinstance(value, bool) and kind != "bool":
+        kinds = ()
+    if not isinstance(value, kinds):
+        words = f" or one of {', '.join(param.words)}" if param.words else ""
+        raise _in_case(
+            case, RocmoeError(f"{name}={value!r} is not what it takes: {param.kind}{words}")
+        )
+
+
+def _in_case(case: Case, error: RocmoeError) -> RocmoeError:
+    return RocmoeError(f"case {case.id!r}: {error}")
+
+
+@cache
+def list_ops() -> tuple[str, ...]:
+    """The names of all ops: the modules of rocmoe.ops, sorted."""
+    package = importlib.import_module("rocmoe.ops")
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg))
+
+
+@cache
+def load_op(name: str) -> OpSpec:
+    """The declaration of an op; an unknown name is a `RocmoeError` with the nearest."""
+    if name not in list_ops():
+        raise unknown("op", name, list_ops())
+    spec: OpSpec = importlib.import_module(f"rocmoe.ops.{name}").SPEC
+    return spec

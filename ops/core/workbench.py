@@ -1,0 +1,116 @@
+"""One candidate on one case: its arguments and outputs laid out once, called several times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rocmoe.ops.core.case import Case
+from rocmoe.ops.core.device import Device
+from rocmoe.ops.core.guard import FencedTensor, find_poison, poisoned_allocations
+from rocmoe.ops.core.implementation import (
+    Implementation,
+    bind_call,
+    name_outputs,
+    torch_dtype,
+    writes_outputs,
+)
+from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
+
+Damage = list[tuple[str, str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call left: outputs, elements that still hold poison, writes out of place.
+
+    mutated, outside: (tensor name, words, index inside the tensor or ()).
+    """
+
+    outputs: Outputs
+    poisoned: Mapping[str, NDArray[np.bool_]]
+    mutated: Damage
+    outside: Damage
+
+
+class Workbench:
+    """Tensors for one case, refilled before every call at the same addresses."""
+
+    def __init__(
+        self, spec: OpSpec, case: Case, implementation: Implementation, device: Device
+    ) -> None:
+        self.spec, self.case, self.device = spec, case, device
+        self.implementation = implementation
+        self.fenced = writes_outputs(spec, implementation.function)
+        self._inputs: dict[str, FencedTensor] = {}
+        self._outputs: dict[str, FencedTensor] = {}
+        if self.fenced:
+            for output in spec.outputs:
+                self._outputs[output.name] = self._fence(
+                    spec.shape(output, case), torch_dtype(output, case), "contiguous"
+                )
+
+    def call(self, inputs: Inputs, poison: int) -> Call:
+        """Refill everything, call the candidate once, and look at what it did.
+
+        Raises `CandidateError` for outputs of the wrong count, shape or dtype, and whatever the
+        candidate raises.
+        """
+        arguments = self._lay_out(inputs, poison)
+        for tensor in self._outputs.values():
+            tensor.fill(None, poison)
+        outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
+        call = bind_call(self.implementation.function, arguments, outputs)
+        with nullcontext() if self.fenced else poisoned_allocations(poison):
+            returned = call()
+        self._synchronize()
+        named = name_outputs(self.spec, self.case, returned)
+        may_write = self.spec.may_write(self.case, inputs)
+        kept = {n: t for n, t in self._inputs.items() if n not in self.spec.mutates}
+        return Call(
+            outputs={name: to_numpy(tensor) for name, tensor in named.items()},
+            poisoned={name: find_poison(tensor, poison) for name, tensor in named.items()},
+            mutated=_collect({n: (t, False) for n, t in kept.items()}),
+            outside=_collect({n: (t, may_write.get(n, True)) for n, t in self._outputs.items()}),
+        )
+
+    def _lay_out(self, inputs: Inputs, poison: int) -> dict[str, Any]:
+        arguments = dict(inputs)
+        for argument in self.spec.inputs:
+            values = inputs[argument.name]
+            if argument.dtype is None or not isinstance(values, np.ndarray):
+                continue
+            if argument.name not in self._inputs:
+                dtype = torch_dtype(argument, self.case)
+                self._inputs[argument.name] = self._fence(values.shape, dtype, self.case.layout)
+            fenced = self._inputs[argument.name]
+            fenced.fill(values, poison)
+            arguments[argument.name] = fenced.tensor
+        return arguments
+
+    def _fence(self, shape: tuple[int, ...], dtype: Any, layout: str) -> FencedTensor:
+        return FencedTensor(shape, dtype, layout, self.device.torch_name)
+
+    def _synchronize(self) -> None:
+        if self.device.kind == "gpu":
+            import torch
+
+            torch.cuda.synchronize(self.device.index)
+
+
+def to_numpy(tensor: Any) -> NDArray[Any]:
+    """A copy of a tensor's values: float64 for any float dtype, integers as they are."""
+    values = tensor.detach().cpu()
+    return np.array(values.double().numpy() if values.is_floating_point() else values.numpy())
+
+
+def _collect(tensors: Mapping[str, tuple[FencedTensor, NDArray[np.bool_] | bool]]) -> Damage:
+    return [
+        (name, words, index)
+        for name, (tensor, allowed) in tensors.items()
+        for words, index in tensor.find_damage(allowed)
+    ]

@@ -1,0 +1,244 @@
+"""What is installed here, what works, and what the lack of it costs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rocmoe.profiles.environment import (
+    PEERS,
+    find_folder,
+    find_memory,
+    find_rocm,
+    find_triton,
+    find_version,
+    is_peer,
+    list_gpus,
+    read_text,
+    rocm_folder,
+)
+from rocmoe.profiles.tools import (
+    LOAD_DRIVER,
+    Machine,
+    Seen,
+    Status,
+    look_at_amd_smi,
+    look_at_amdsmi,
+    look_at_hipcc,
+    look_at_llvm_objdump,
+    look_at_rocm_smi,
+    look_at_rocprofv3,
+)
+
+UNUSED = "not used by this version"
+GIB = 1 << 30
+#: Below these a long run is likely to end in the middle.
+MIN_DISK_BYTES = GIB
+MIN_MEMORY_BYTES = 2 * GIB
+TORCH_INDEX = "https://download.pytorch.org/whl"
+#: Images where pip would bring another torch along, or has no build for AMD.
+PEER_FIXES = {
+    "aiter": "use a ROCm image that has it, or build https://github.com/ROCm/aiter",
+    "sgl_kernel": "use an image of sglang, or pip install --no-deps sgl-kernel (CUDA only)",
+    "vllm": "use an image of vllm: pip install vllm replaces torch",
+    "flashinfer": "pip install flashinfer-python (CUDA only)",
+    "flydsl": "pip install flydsl",
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing looked for.  costs: what its absence costs.  fix: one line, empty when `ok`."""
+
+    name: str
+    status: Status
+    found: str
+    costs: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One thing to look for; `look` may raise, which is a finding of `broken`."""
+
+    name: str
+    costs: str
+    fix: str
+    look: Callable[[Machine], Seen]
+
+
+def examine(machine: Machine | None = None) -> list[Finding]:
+    """Look for everything rocmoe can use; takes some seconds, for the tools that it runs."""
+    here = machine or Machine()
+    return [_examine(probe, here) for probe in list_probes()]
+
+
+def _examine(probe: Probe, machine: Machine) -> Finding:
+    try:
+        seen = probe.look(machine)
+    except Exception as error:  # whatever a foreign library or tool does is a finding
+        first = (str(error).splitlines() or [""])[0]
+        seen = Seen("broken", f"{type(error).__name__}: {first}")
+    fix = "" if seen.status == "ok" else seen.fix or probe.fix
+    return Finding(probe.name, seen.status, seen.found, probe.costs, fix)
+
+
+def list_probes() -> list[Probe]:
+    """What is looked for, in the order it is shown."""
+    install_rocm = "install ROCm: https://rocm.docs.amd.com/projects/install-on-linux"
+    python_amdsmi = "apt-get install amd-smi-lib, then pip install /opt/rocm/share/amd_smi"
+    return [
+        Probe("python", "everything", "install Python 3.10 or newer", look_at_python),
+        Probe("torch", "everything that runs an op", _install("torch", "cpu"), look_at_torch),
+        Probe("gpu", "`--device gpu`", "run on a machine with a GPU", look_at_gpu),
+        Probe("triton", _use_of("triton"), "pip install triton", look_at_triton),
+        Probe("rocm", "results do not name their ROCm", install_rocm, look_at_rocm),
+        Probe("rocm-smi", UNUSED, "apt-get install rocm-smi-lib", look_at_rocm_smi),
+        Probe("amd-smi", UNUSED, "apt-get install amd-smi-lib", look_at_amd_smi),
+        Probe("amdsmi", UNUSED, python_amdsmi, look_at_amdsmi),
+        Probe("rocprofv3", UNUSED, "apt-get install rocprofiler-sdk", look_at_rocprofv3),
+        Probe("llvm-objdump", UNUSED, "apt-get install llvm", look_at_llvm_objdump),
+        Probe("hipcc", UNUSED, "apt-get install hipcc", look_at_hipcc),
+        *(
+            Probe(module, _use_of(module), fix, partial(look_at_peer, module))
+            for module, fix in PEER_FIXES.items()
+        ),
+        Probe("disk", "nothing can be written", "free some space", look_at_disk),
+        Probe("memory", "large cases are killed", "free some memory", look_at_memory),
+    ]
+
+
+def _install(package: str, index: str) -> str:
+    return f"pip install {package} --index-url {TORCH_INDEX}/{index}"
+
+
+def _use_of(backend: str) -> str:
+    """What the absence of a backend's library costs, by whether this version has its adapter."""
+    if importlib.util.find_spec(f"rocmoe.ops.backends.{backend}"):
+        return f"`--backend {backend}`"
+    return UNUSED
+
+
+def look_at_python(machine: Machine) -> Seen:
+    del machine
+    return Seen("ok", f"{platform.python_version()} at {sys.executable}")
+
+
+def look_at_torch(machine: Machine) -> Seen:
+    del machine
+    if find_folder("torch") is None:
+        return Seen("absent", "no module torch")
+    import torch
+
+    return Seen("ok", f"{torch.__version__} for {_describe_build(torch)}")
+
+
+def _describe_build(torch: Any) -> str:
+    if torch.version.hip:
+        return f"HIP {torch.version.hip}"
+    return f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
+
+
+def look_at_gpu(machine: Machine) -> Seen:
+    if find_folder("torch") is None:
+        return Seen("absent", "no torch to look with")
+    import torch
+
+    gpus = Counter(f"{gpu.name} ({gpu.arch})" for gpu in list_gpus())
+    if gpus:
+        found = ", ".join(f"{count} x {name}" for name, count in gpus.items())
+        return Seen("ok", f"{found}, {_describe_build(torch)}")
+    return _explain_no_gpu(machine, torch)
+
+
+def _explain_no_gpu(machine: Machine, torch: Any) -> Seen:
+    """Why torch sees none: no device, a device of the other maker, no permission, or hidden."""
+    kfd = machine.root / "dev/kfd"
+    nvidia = (machine.root / "proc/driver/nvidia/version").exists()
+    built = f"torch is built for {_describe_build(torch)}"
+    if kfd.exists() and not torch.version.hip:
+        rocm = (find_rocm(machine.root, machine.environ) or "X.Y").split(".")
+        index = f"rocm{'.'.join(rocm[:2])}"
+        return Seen("broken", f"/dev/kfd is here, but {built}", _install("torch", index))
+    if nvidia and not torch.version.cuda:
+        return Seen("broken", f"NVIDIA's driver is here, but {built}", "pip install torch")
+    if kfd.exists() and not os.access(kfd, os.R_OK | os.W_OK):
+        fix = "join the groups that own /dev/kfd: sudo usermod -aG render,video $USER"
+        return Seen("broken", "/dev/kfd may not be opened by this user", fix)
+    if kfd.exists() or nvidia:
+        return _explain_hidden_gpu(machine, built)
+    if torch.version.hip:
+        return Seen("absent", f"{built}, but there is no /dev/kfd", LOAD_DRIVER)
+    return Seen("absent", f"no AMD or NVIDIA driver, and {built}")
+
+
+def _explain_hidden_gpu(machine: Machine, built: str) -> Seen:
+    names = ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
+    hiding = [f"{name}={machine.environ[name]!r}" for name in names if name in machine.environ]
+    if hiding:
+        fix = f"unset {hiding[0].split('=')[0]}"
+        return Seen("broken", f"torch sees no GPU under {', '.join(hiding)}", fix)
+    fix = "see what `rocminfo` or `nvidia-smi` says, and whether torch is too new for the driver"
+    return Seen("broken", f"a driver is here and {built}, but it sees no GPU", fix)
+
+
+def look_at_triton(machine: Machine) -> Seen:
+    del machine
+    if (folder := find_folder("triton")) is None:
+        return Seen("absent", "no module triton")
+    if not (folder / "backends/amd/compiler.py").is_file():
+        return Seen("broken", f"{find_triton()} without its compiler for AMD")
+    return Seen("ok", f"{find_triton()} with its compiler for AMD")
+
+
+def look_at_rocm(machine: Machine) -> Seen:
+    folder = rocm_folder(machine.root, machine.environ)
+    if not folder.is_dir():
+        return Seen("absent", f"no {folder}")
+    found = find_rocm(machine.root, machine.environ)
+    if found is None:
+        return Seen("broken", f"{folder} has no .info/version")
+    return Seen("ok", f"{found} in {folder}")
+
+
+def look_at_peer(module: str, machine: Machine) -> Seen:
+    del machine
+    if (folder := find_folder(module)) is None:
+        return Seen("absent", f"no module {module}")
+    if not is_peer(module, folder):
+        return Seen(
+            "broken", f"{folder} is another package of that name", f"pip uninstall {module}"
+        )
+    return Seen("ok", find_version(PEERS[module]) or f"unknown version in {folder}")
+
+
+def look_at_disk(machine: Machine) -> Seen:
+    del machine
+    free = shutil.disk_usage(Path.cwd()).free
+    found = f"{free / GIB:.1f} GiB free in the working folder"
+    return Seen("ok" if free >= MIN_DISK_BYTES else "broken", found)
+
+
+def look_at_memory(machine: Machine) -> Seen:
+    limits = [find_memory(machine.root, "MemAvailable"), _find_container_memory(machine.root)]
+    known = [limit for limit in limits if limit is not None]
+    if not known:
+        return Seen("absent", "/proc/meminfo does not say")
+    found = f"{min(known) / GIB:.1f} GiB available"
+    return Seen("ok" if min(known) >= MIN_MEMORY_BYTES else "broken", found)
+
+
+def _find_container_memory(root: Path) -> int | None:
+    """What a container's limit leaves, in bytes; None without a limit."""
+    limit, used = (read_text(root / f"sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    return int(limit) - int(used) if limit and used and limit.isdigit() else None

@@ -1,0 +1,135 @@
+"""The road of one case: draw, call, judge, call again, compare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from rocmoe.ops.core.case import Case
+from rocmoe.ops.core.device import Device
+from rocmoe.ops.core.implementation import Implementation
+from rocmoe.ops.core.inputs import draw_inputs
+from rocmoe.ops.core.spec import Inputs, OpSpec
+from rocmoe.ops.core.workbench import Call, Workbench
+from rocmoe.references.judging.elementwise import same_bits
+from rocmoe.references.judging.verdict import Check, Finding, Judgement, Verdict, merge
+
+
+def examine(
+    spec: OpSpec, case: Case, implementation: Implementation, device: Device, *, strict: bool
+) -> Verdict:
+    """Judge an implementation on a case.
+
+    Three calls on the same addresses: the first draw, a second draw (an answer remembered by
+    address is now wrong), and the first again with other poison (an element that was never
+    written, or an answer that depends on what ran before, now differs).
+
+    Raises what the candidate raises, and `CandidateError` for outputs that are not as declared.
+    """
+    draws = [draw_inputs(spec, case, draw) for draw in (0, 1)]
+    bench = Workbench(spec, case, implementation, device)
+    if spec.out_of_contract(case):
+        return _examine_out_of_contract(bench, draws[0])
+    first, second = bench.call(draws[0], poison=0), bench.call(draws[1], poison=1)
+    again = bench.call(draws[0], poison=1)
+    verdict = merge(
+        *(
+            spec.judge(inputs, call.outputs, dtype=case.dtype, strict=strict)
+            for inputs, call in zip(draws, (first, second), strict=True)
+        ),
+        judge_memory(spec, case, bench.fenced, draws[0], (first, again)),
+        judge_memory(spec, case, bench.fenced, draws[1], (second,)),
+        judge_repeat(spec, draws[0], first, again, strict=strict),
+    )
+    if verdict.undecided and spec.second_look is not None:
+        return _look_again(spec, case, implementation, device, verdict)
+    return verdict
+
+
+def judge_memory(
+    spec: OpSpec, case: Case, fenced: bool, inputs: Inputs, calls: tuple[Call, ...]
+) -> Verdict:
+    """Whether calls on the same inputs left their surroundings alone and wrote what they must.
+
+    Given two calls with different poison, an element that kept both is one never written.
+    """
+    judgement = Judgement()
+    _report_damage(judgement, "inputs_unchanged", [d for call in calls for d in call.mutated])
+    if fenced:
+        _report_damage(judgement, "no_write_outside", [d for call in calls for d in call.outside])
+    else:
+        note = "not checked: the function allocates its own outputs"
+        judgement.checks.append(Check("no_write_outside", None, 0.0, 0.0, note))
+    if len(calls) == 2:
+        must_write = spec.must_write(case, inputs)
+        for name, held in calls[0].poisoned.items():
+            due = must_write.get(name, np.True_)
+            judgement.exact(
+                "all_written",
+                held & calls[1].poisoned[name] & due,
+                output=name,
+                found="never written",
+                wanted="a value",
+            )
+    return merge(judgement.verdict())
+
+
+def judge_repeat(
+    spec: OpSpec, inputs: Inputs, first: Call, again: Call, *, strict: bool
+) -> Verdict:
+    """Whether the same inputs gave the same outputs: in canonical form, bit by bit if strict."""
+    judgement = Judgement()
+    before, after = first.outputs, again.outputs
+    if not strict:
+        before, after = spec.canonical(inputs, before), spec.canonical(inputs, after)
+    for name in before:
+        judgement.exact(
+            "repeatable",
+            ~same_bits(before[name], after[name]),
+            output=name,
+            found=after[name],
+            wanted=before[name],
+            detail="the third call against the first, on the same inputs",
+        )
+    return merge(judgement.verdict())
+
+
+def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
+    try:
+        calls = (bench.call(inputs, poison=0), bench.call(inputs, poison=1))
+    except Exception as error:  # raising is the best answer to what no contract covers
+        detail = f"raised {type(error).__name__}, as it may: the inputs are out of contract"
+        return Verdict((Check("survives", True, 0.0, 0.0, detail),))
+    detail = "out of contract: no crash, no hang, no access out of bounds"
+    survived = Verdict((Check("survives", True, 0.0, 0.0, detail),))
+    memory = judge_memory(bench.spec, bench.case, bench.fenced, inputs, calls)
+    kept = tuple(check for check in memory.checks if check.name != "all_written")
+    findings = tuple(f for f in memory.findings if f.check != "all_written")
+    return merge(survived, Verdict(kept, findings))
+
+
+def _look_again(
+    spec: OpSpec, case: Case, implementation: Implementation, device: Device, verdict: Verdict
+) -> Verdict:
+    """Decide a statistical check on fresh, larger draws; the first look's p-value is dropped."""
+    assert spec.second_look is not None
+    larger = spec.second_look(case)
+    inputs = draw_inputs(spec, larger, draw=2)
+    call = Workbench(spec, larger, implementation, device).call(inputs, poison=0)
+    second = spec.judge(inputs, call.outputs, dtype=larger.dtype, strict=False)
+    name = verdict.undecided
+    kept = replace(
+        verdict,
+        checks=tuple(check for check in verdict.checks if check.name != name),
+        findings=tuple(finding for finding in verdict.findings if finding.check != name),
+        undecided=None,
+    )
+    return replace(merge(kept, second), undecided=None)
+
+
+def _report_damage(
+    judgement: Judgement, name: str, damage: list[tuple[str, str, tuple[int, ...]]]
+) -> None:
+    judgement.checks.append(Check(name, not damage, float(len(damage)), 0.0))
+    for output, words, index in damage[:8]:
+        judgement.findings.append(Finding(name, output, index, f"written {words}", "unchanged"))

@@ -1,0 +1,67 @@
+"""Softmax gating: softmax over all experts, the k most probable, optionally renormalised.
+
+Semantics: vLLM `topk_softmax` (csrc/moe/topk_softmax_kernels.cu) and its descendants in aiter,
+sgl-kernel and FlyDSL.  Kernels compare logits or float32 probabilities, so any expert whose
+probability equals another's within float32 rounding may stand for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .judging.elementwise import TINY, Array
+from .judging.gating import ROUNDINGS, choose_weights, find_specified, judge_gating, take_top
+from .judging.selection import judge_ids
+from .judging.verdict import Judgement, Verdict
+
+
+def oracle(gating_output: Array, topk: int, renormalize: bool) -> dict[str, Any]:
+    """gating_output f64 [T, E] -> topk_weights f64 [T, k], topk_ids i32 [T, k].
+
+    Descending, lowest index among equals; rows that hold NaN, +inf or only -inf give ids 0..k-1
+    and NaN weights, which stands for `unspecified`.
+    """
+    specified = find_specified(gating_output)
+    probabilities = softmax(np.where(specified[:, None], gating_output, 0.0))
+    ids = take_top(probabilities, topk)
+    weights = choose_weights(probabilities, ids, renormalize)
+    weights[~specified] = np.nan
+    return {"topk_weights": weights, "topk_ids": ids.astype(np.int32)}
+
+
+def judge(
+    inputs: Mapping[str, Any], outputs: Mapping[str, Any], *, dtype: str, strict: bool
+) -> Verdict:
+    """Judge topk_weights [T, k] and topk_ids [T, k] for the inputs of `oracle`."""
+    del dtype  # the logits are exact in float64 and every kernel computes in float32
+    logits = inputs["gating_output"]
+    judgement = Judgement()
+    usable = judge_ids(judgement, outputs["topk_ids"], logits.shape[1])
+    rows = usable & find_specified(logits)
+    logits = np.where(rows[:, None], logits, 0.0)
+    probabilities = softmax(logits)
+    slack = probability_slack(logits)
+    renormalize = inputs["renormalize"]
+    judge_gating(judgement, outputs, probabilities, probabilities, slack, rows, renormalize, strict)
+    return judgement.verdict()
+
+
+def softmax(logits: Array) -> Array:
+    """Softmax over the last axis; every row holds a finite maximum."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def probability_slack(logits: Array) -> Array:
+    """How far float32 rounding may move each softmax probability, absolutely.
+
+    exp(x - max) is off by a relative |x - max| * 2^-24 twice, once for the subtraction and once
+    for the product with log2(e); below the smallest normal number it may be flushed to zero.
+    """
+    with np.errstate(invalid="ignore"):
+        distance = logits.max(axis=-1, keepdims=True, initial=-np.inf) - logits
+    finite = np.where(np.isfinite(distance), distance, 0.0)
+    return np.asarray(softmax(logits) * (ROUNDINGS + finite * 2.0**-23) + TINY)
