@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ GIB = 1 << 30
 MIN_DISK_BYTES = GIB
 MIN_MEMORY_BYTES = 2 * GIB
 TORCH_INDEX = "https://download.pytorch.org/whl"
+REINSTALL_TORCH = "pip install --force-reinstall torch"
 #: Images where pip would bring another torch along, or has no build for AMD.
 PEER_FIXES = {
     "aiter": "use a ROCm image that has it, or build https://github.com/ROCm/aiter",
@@ -85,7 +87,9 @@ def examine(machine: Machine | None = None) -> list[Finding]:
 
 def _examine(probe: Probe, machine: Machine) -> Finding:
     try:
-        seen = probe.look(machine)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            seen = probe.look(machine)
     except Exception as error:  # whatever a foreign library or tool does is a finding
         first = (str(error).splitlines() or [""])[0]
         seen = Seen("broken", f"{type(error).__name__}: {first}")
@@ -95,11 +99,12 @@ def _examine(probe: Probe, machine: Machine) -> Finding:
 
 def list_probes() -> list[Probe]:
     """What is looked for, in the order it is shown."""
-    install_rocm = "install ROCm: https://rocm.docs.amd.com/projects/install-on-linux"
+    install_rocm = "for an AMD GPU: https://rocm.docs.amd.com/projects/install-on-linux"
+    install_torch = f"pip install torch --index-url {TORCH_INDEX}/cpu"
     python_amdsmi = "apt-get install amd-smi-lib, then pip install /opt/rocm/share/amd_smi"
     return [
         Probe("python", "everything", "install Python 3.10 or newer", look_at_python),
-        Probe("torch", "everything that runs an op", _install("torch", "cpu"), look_at_torch),
+        Probe("torch", "everything that runs an op", install_torch, look_at_torch),
         Probe("gpu", "`--device gpu`", "run on a machine with a GPU", look_at_gpu),
         Probe("triton", _use_of("triton"), "pip install triton", look_at_triton),
         Probe("rocm", "results do not name their ROCm", install_rocm, look_at_rocm),
@@ -116,10 +121,6 @@ def list_probes() -> list[Probe]:
         Probe("disk", "nothing can be written", "free some space", look_at_disk),
         Probe("memory", "large cases are killed", "free some memory", look_at_memory),
     ]
-
-
-def _install(package: str, index: str) -> str:
-    return f"pip install {package} --index-url {TORCH_INDEX}/{index}"
 
 
 def _use_of(backend: str) -> str:
@@ -169,9 +170,13 @@ def _explain_no_gpu(machine: Machine, torch: Any) -> Seen:
     if kfd.exists() and not torch.version.hip:
         rocm = (find_rocm(machine.root, machine.environ) or "X.Y").split(".")
         index = f"rocm{'.'.join(rocm[:2])}"
-        return Seen("broken", f"/dev/kfd is here, but {built}", _install("torch", index))
+        return Seen(
+            "broken",
+            f"/dev/kfd is here, but {built}",
+            f"{REINSTALL_TORCH} --index-url {TORCH_INDEX}/{index}",
+        )
     if nvidia and not torch.version.cuda:
-        return Seen("broken", f"NVIDIA's driver is here, but {built}", "pip install torch")
+        return Seen("broken", f"NVIDIA's driver is here, but {built}", REINSTALL_TORCH)
     if kfd.exists() and not os.access(kfd, os.R_OK | os.W_OK):
         fix = "join the groups that own /dev/kfd: sudo usermod -aG render,video $USER"
         return Seen("broken", "/dev/kfd may not be opened by this user", fix)

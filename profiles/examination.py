@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import Implementation

@@ -71,6 +71,8 @@ class Model:
     num_heads_q: int | None = None
     num_heads_kv: int | None = None
     head_dim: int | None = None
+    #: True where query and key are normed head by head with a weight of head_dim.
+    qk_norm: bool | None = None
     rotary_dim: int | None = None
     rms_norm_eps: float | None = None
     #: Where each value is from, by its name.
@@ -175,6 +177,7 @@ _KINDS: Mapping[str, _Kind] = {
     "num_heads_q": _COUNT,
     "num_heads_kv": _COUNT,
     "head_dim": _COUNT,
+    "qk_norm": _FLAG,
     "rotary_dim": _COUNT,
     "rms_norm_eps": _POSITIVE,
 }
@@ -263,7 +266,7 @@ def _bad_routing(values: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]
     if kept > groups:
         yield "topk_group", kept, f"at most num_expert_group, {groups}"
     if topk > (room := experts // groups * kept):
-        yield "topk", topk, f"at most the {room} experts of the topk_group groups kept"
+        yield "topk", topk, f"at most the {room} experts of the groups kept"
 
 
 def _bad_heads(values: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:

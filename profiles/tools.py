@@ -57,7 +57,7 @@ class Machine:
             try:
                 printed = process.communicate(timeout=self.timeout_s)
             except subprocess.TimeoutExpired:
-                # The whole group: a child that lives on would hold the pipes open.
+                # The whole group: helpers that a tool started would go on polling the driver.
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         stdout, stderr = (ANSI.sub("", text).strip() for text in printed)

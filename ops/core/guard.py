@@ -26,15 +26,24 @@ STRIDED_GAP = 10
 class FencedTensor:
     """A tensor inside a buffer of its own with red zones on both sides.
 
-    layout: one of `spec.LAYOUTS`.  The same memory serves every call, so that a candidate that
-    remembers addresses meets new contents.
+    layout: one of `spec.LAYOUTS`; row_pitch: of `OpSpec`, where the layout needs one.  The same
+    memory serves every call, so that a candidate that remembers addresses meets new contents.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, layout: str, device: str) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        layout: str,
+        device: str,
+        row_pitch: int | None = None,
+    ) -> None:
         import torch
 
         width = shape[-1] if shape else 1
         row = width + (STRIDED_GAP if layout == "strided" and len(shape) > 1 else 0)
+        if row_pitch is not None and layout == "qkv_views" and len(shape) > 1:
+            row = row_pitch
         self.strides = _row_strides(shape, row)
         item = torch.empty((), dtype=dtype).element_size()
         zone = 256 * math.ceil(max(RED_ZONE_BYTES, row * item) / 256) // item
@@ -55,7 +64,7 @@ class FencedTensor:
         self._before.copy_(self._words)
 
     def find_damage(self, may_write: NDArray[np.bool_] | bool) -> list[tuple[str, tuple[int, ...]]]:
-        """What changed since `fill` outside `may_write`: words and, inside the tensor, the index."""
+        """What changed since `fill` outside `may_write`: words, and the index inside the tensor."""
         import torch
 
         changed = (self._words != self._before).view(self.length, -1).any(dim=1)
@@ -72,16 +81,17 @@ class FencedTensor:
         shape, offset = tuple(self.tensor.shape), place - self.start
         if offset < 0:
             return f"{-offset * item} bytes before the first element", ()
-        index = []
+        index, rest = [], offset
         for stride in self.strides:
-            index.append(offset // stride)
-            offset %= stride
-        if index and all(i < n for i, n in zip(index, shape, strict=True)):
+            index.append(rest // stride)
+            rest %= stride
+        if all(i < n for i, n in zip(index, shape, strict=True)):
             return "inside", tuple(index)
-        if all(i < n for i, n in zip(index[:-1], shape[:-1], strict=True)) and len(shape) > 1:
-            return f"{(index[-1] - shape[-1]) * item} bytes past row {index[:-1]}", ()
-        last = sum((n - 1) * s for n, s in zip(shape, self.strides, strict=True))
-        return f"{(place - self.start - last - 1) * item} bytes past the last element", ()
+        past = offset - sum((n - 1) * s for n, s in zip(shape, self.strides, strict=True)) - 1
+        if past >= 0:
+            return f"{past * item} bytes past the last element", ()
+        row = ", ".join(map(str, index[:-1]))
+        return f"{(index[-1] - shape[-1]) * item} bytes past row [{row}]", ()
 
 
 def find_poison(tensor: Any, poison: int) -> NDArray[np.bool_]:
@@ -99,7 +109,7 @@ def poisoned_allocations(poison: int) -> Iterator[None]:
     """Fill what `torch.empty` and its kin hand out inside the block with poison."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Poisoning(TorchDispatchMode):
+    class Poisoning(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
@@ -113,7 +123,7 @@ def poisoned_allocations(poison: int) -> Iterator[None]:
                 _poison_storage(made, poison)
             return made
 
-    with Poisoning():
+    with Poisoning():  # type: ignore[no-untyped-call]
         yield
 
 

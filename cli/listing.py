@@ -1,0 +1,45 @@
+"""`rocmoe list`: the ops, cases, backends, models and patterns there are."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from rocmoe.cli.show import OutputFormat, show_rows
+
+
+class Kind(str, Enum):
+    """What can be listed."""
+
+    ops = "ops"
+    cases = "cases"
+    backends = "backends"
+    models = "models"
+    patterns = "patterns"
+
+
+def list_things(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.ops,
+    op: Annotated[list[str] | None, typer.Option(help="Cases of this op only.")] = None,
+    suite: Annotated[
+        str, typer.Option(help="Cases of this suite: smoke, quick or full.")
+    ] = "quick",
+    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
+        OutputFormat.table
+    ),
+) -> None:
+    """List ops, cases, backends, models or patterns."""
+    from rocmoe.profiles import catalog
+
+    if kind is Kind.cases:
+        show_rows(catalog.list_case_rows(op or (), suite), catalog.CASE_COLUMNS, form)
+        return
+    rows, columns = {
+        Kind.ops: (catalog.list_op_rows, catalog.OP_COLUMNS),
+        Kind.backends: (catalog.list_backend_rows, catalog.BACKEND_COLUMNS),
+        Kind.models: (catalog.list_model_rows, catalog.MODEL_COLUMNS),
+        Kind.patterns: (catalog.list_pattern_rows, catalog.PATTERN_COLUMNS),
+    }[kind]
+    show_rows(rows(), columns, form)

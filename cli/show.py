@@ -1,0 +1,91 @@
+"""How things are shown: tables in three formats, and the progress of a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rocmoe.profiles.artifact import Artifact, Result
+    from rocmoe.profiles.validation import OnProgress
+
+#: Results between two lines of progress where there is no terminal.
+LINE_EVERY = 50
+
+
+class OutputFormat(str, Enum):
+    """How a command prints its answer."""
+
+    table = "table"
+    json = "json"
+    markdown = "markdown"
+
+
+def format_table(rows: Sequence[Sequence[str]], columns: Sequence[str], form: OutputFormat) -> str:
+    """Rows as a table to read or as Markdown."""
+    from tabulate import tabulate
+
+    style = "github" if form is OutputFormat.markdown else "simple"
+    return str(tabulate(rows, columns, tablefmt=style, disable_numparse=True))
+
+
+def show_rows(rows: Sequence[Sequence[str]], columns: Sequence[str], form: OutputFormat) -> None:
+    """Print rows as a table, as Markdown, or as a JSON list of objects."""
+    if form is OutputFormat.json:
+        import msgspec
+
+        objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        typer.echo(msgspec.json.format(msgspec.json.encode(objects), indent=1).decode())
+    else:
+        typer.echo(format_table(rows, columns, form))
+
+
+def show_run(artifact: Artifact, path: Path, form: OutputFormat) -> None:
+    """Print a run: its table, its failures, what was not tested, and where it was written."""
+    from rocmoe.profiles.outcome import judge_run, list_gaps
+    from rocmoe.profiles.report import COLUMNS, summarize, tell_failures
+
+    if form is OutputFormat.json:
+        typer.echo(path.read_text(), nl=False)
+        return
+    typer.echo(format_table(summarize(artifact), COLUMNS, form))
+    fence = ["```"] if form is OutputFormat.markdown else []
+    if failures := tell_failures(artifact):
+        typer.echo("\n".join(["", *fence, *failures, *fence]))
+    typer.echo("\n".join(["", "Not tested:", *(f"- {gap}" for gap in list_gaps(artifact))]))
+    outcome = judge_run(artifact)
+    typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
+
+
+@contextmanager
+def show_progress() -> Iterator[OnProgress]:
+    """A function to call with each result: a bar on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield _print_lines()
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def advance(result: Result, done: int, planned: int) -> None:
+            progress.update(task, completed=done, total=planned, description=result.case.op)
+
+        yield advance
+
+
+def _print_lines() -> OnProgress:
+    def advance(result: Result, done: int, planned: int) -> None:
+        if result.status not in ("pass", "refused", "unavailable"):
+            print(f"{result.status}: {result.case.id}@{result.selector}", file=sys.stderr)
+        if done == planned or done % LINE_EVERY == 0:
+            print(f"{done} of {planned} done ({result.case.op})", file=sys.stderr)
+
+    return advance

@@ -1,0 +1,71 @@
+"""`rocmoe validate`: judge implementations on cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rocmoe.cli.show import OutputFormat, show_progress, show_run
+
+
+def validate(
+    ops: Annotated[
+        list[str] | None, typer.Argument(metavar="[OP]...", help="Ops to validate; none means all.")
+    ] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="A backend to validate; none means all installed.")
+    ] = None,
+    impl: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.py:FUNC", help="A function of yours, judged like a backend."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, gpu or gpu:N; default: gpu if there is one.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
+    case: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A single case instead of a suite.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Draw other inputs.")] = 0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Also want order, lowest index on ties, same bits.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Cases at a time; default: the cores, 1 on a GPU.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a case may take.")] = 120.0,
+    out: Annotated[
+        Path | None, typer.Option(help="The artifact; default: in ./rocmoe-artifacts/.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML.")] = None,
+    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
+        OutputFormat.table
+    ),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish the newest unfinished run of this request.")
+    ] = False,
+) -> None:
+    """Judge every op's implementations against float64 oracles, and write a JSON artifact.
+
+    Exit codes: 0 passed, 1 failed, 2 bad request, 4 nothing ran, 5 machine failed, 130 interrupted.
+    """
+    from rocmoe.profiles.outcome import judge_run
+    from rocmoe.profiles.validation import Settings, make_request, run_validation
+
+    request = make_request(
+        ops or (),
+        backend or (),
+        impl or (),
+        device=device,
+        suite=suite,
+        cases=case or (),
+        seed=seed,
+        strict=strict,
+    )
+    settings = Settings(jobs, timeout, out, junit, resume)
+    with show_progress() as on_progress:
+        artifact, path = run_validation(request, settings, on_progress)
+    show_run(artifact, path, form)
+    raise typer.Exit(judge_run(artifact))

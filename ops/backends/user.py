@@ -1,0 +1,80 @@
+"""Backend `user`: anyone's function, named as FILE.py:FUNC."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rocmoe.ops.core.errors import RocmoeError, nearest
+from rocmoe.ops.core.implementation import Implementation, writes_outputs
+from rocmoe.ops.core.spec import OpSpec
+
+NAME = "user"
+SUMMARY = "a function of yours: --impl FILE.py:FUNC"
+
+
+def find_absence() -> str | None:
+    """Never absent: whether the file is there is found out by `find`."""
+    return None
+
+
+def find(spec: OpSpec, variant: str) -> Implementation | None:
+    """The function `variant` names, whose signature must be the op's.
+
+    Raises `RocmoeError` for a missing file, a syntax error, a failing import, a missing function,
+    and a signature that is not the op's.
+    """
+    path, name = split_variant(variant)
+    function = _find_function(path, name)
+    writes_outputs(spec, function)
+    return Implementation(spec.name, NAME, function, variant=variant)
+
+
+def split_variant(variant: str) -> tuple[Path, str]:
+    """(file, function name) of FILE.py:FUNC; `RocmoeError` where it is not of that form."""
+    file, sign, name = variant.rpartition(":")
+    if not (sign and file and name.isidentifier()):
+        raise RocmoeError(f"--impl {variant!r} is not FILE.py:FUNC")
+    path = Path(file)
+    if not path.is_file():
+        beside = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise RocmoeError(f"--impl {variant!r}: no file {file}{nearest(path.name, beside)}")
+    return path, name
+
+
+def _find_function(path: Path, name: str) -> Callable[..., Any]:
+    module = _load(path.resolve())
+    function = getattr(module, name, None)
+    if function is None:
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise RocmoeError(f"{path} has no function {name!r}{nearest(name, known)}")
+    if not callable(function):
+        raise RocmoeError(f"{name} in {path} is a {type(function).__name__}, wanted a function")
+    found: Callable[..., Any] = function
+    return found
+
+
+@cache
+def _load(path: Path) -> ModuleType:
+    try:
+        ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise RocmoeError(f"{path}:{error.lineno}: syntax error: {error.msg}") from None
+    except (OSError, ValueError) as error:
+        raise RocmoeError(f"{path} cannot be read: {error}") from None
+    spec = importlib.util.spec_from_file_location(f"rocmoe_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise RocmoeError(f"importing {path} raised {type(error).__name__}: {error}") from error
+    return module

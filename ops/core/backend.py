@@ -1,0 +1,49 @@
+"""Backends by name, and the implementation that a selector such as `torch` or `harm:NAME` means."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from typing import Protocol, cast
+
+from rocmoe.ops.core.errors import unknown
+from rocmoe.ops.core.implementation import Implementation
+from rocmoe.ops.core.spec import OpSpec
+
+#: Backends that only run when they are named: they are not libraries that may be installed.
+ON_REQUEST = ("harm", "user")
+
+
+class Backend(Protocol):
+    """What each module of rocmoe.ops.backends offers."""
+
+    NAME: str
+    SUMMARY: str
+
+    def find_absence(self) -> str | None:
+        """Why the library cannot be used here, None when it can."""
+
+    def find(self, spec: OpSpec, variant: str) -> Implementation | None:
+        """The implementation of an op, None where the library does not have it."""
+
+
+@cache
+def list_backends() -> tuple[str, ...]:
+    """The names of all backends: the modules of rocmoe.ops.backends, sorted."""
+    package = importlib.import_module("rocmoe.ops.backends")
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__)))
+
+
+def load_backend(name: str) -> Backend:
+    """A backend's module; an unknown name is a `RocmoeError` with the nearest."""
+    if name not in list_backends():
+        raise unknown("backend", name, list_backends())
+    return cast(Backend, importlib.import_module(f"rocmoe.ops.backends.{name}"))
+
+
+def split_selector(selector: str) -> tuple[str, str]:
+    """(backend, variant) of a selector `BACKEND` or `BACKEND:VARIANT`, the backend checked."""
+    name, _, variant = selector.partition(":")
+    load_backend(name)
+    return name, variant

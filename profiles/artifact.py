@@ -1,0 +1,232 @@
+"""The artifact: what a run writes down, as versioned JSON.
+
+Version history, newest first:
+    1   first version
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from rocmoe.ops.core.case import Case, Value
+from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.ops.core.spec import OpSpec
+from rocmoe.profiles.environment import Environment
+from rocmoe.references.judging.verdict import Check, Finding, Verdict
+
+FORMAT: Final = "rocmoe.artifact"
+VERSION = 1
+
+Status = Literal["pass", "fail", "error", "crash", "timeout", "refused", "unavailable"]
+
+#: Upgrades by the version they start from; each gives a document of the next version.
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class CaseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A case, spelled out, with why it proves little, if it does."""
+
+    id: str
+    op: str
+    sizes: dict[str, int]
+    dtype: str
+    params: dict[str, Value]
+    pattern: str
+    layout: str
+    seed: int
+    degenerate: str | None = None
+    out_of_contract: str | None = None
+
+
+class CheckRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A check; `observed` is error / limit where `limit` is 1, else a number of wrong elements.
+
+    `ok` is null where the property could not be checked.
+    """
+
+    name: str
+    ok: bool | None
+    observed: float | Literal["inf"]
+    limit: float
+    detail: str = ""
+
+
+class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of one case; raw samples are kept, statistics are derived from them."""
+
+    timer: Literal["graph", "events", "kernel", "wall"]
+    cache: Literal["cold", "warm"]
+    status: Literal["ok", "unverified", "throttled", "invalid"]
+    samples_us: list[float]
+    floors: dict[str, float]
+    clocks: dict[str, float]
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one implementation did on one case."""
+
+    case: CaseRecord
+    backend: str
+    variant: str
+    device: str
+    status: Status
+    reason: str | None = None
+    checks: list[CheckRecord] = []
+    findings: list[Finding] = []
+    seconds: float = 0.0
+    measurements: list[Measurement] | None = None
+    counts: dict[str, float] | None = None
+    isa: dict[str, Any] | None = None
+    graph: dict[str, Any] | None = None
+
+    @property
+    def selector(self) -> str:
+        """The backend as it is asked for: `torch`, `user:FILE.py:FUNC`."""
+        return f"{self.backend}:{self.variant}" if self.variant != "default" else self.backend
+
+    @property
+    def error_ratio(self) -> float | None:
+        """The largest error / limit of the bounded checks, None where there is none."""
+        ratios = [float(check.observed) for check in self.checks if check.limit == 1.0]
+        return max(ratios) if ratios else None
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was asked for; a run is resumed only by the same request."""
+
+    command: str
+    ops: list[str]
+    backends: list[str]
+    device: str | None
+    suite: str
+    cases: list[str]
+    seed: int
+    strict: bool
+
+
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything of an artifact but its results; the first line of a stream."""
+
+    format: Literal["rocmoe.artifact"]
+    version: int
+    created: str
+    request: Request
+    environment: Environment
+
+
+class Artifact(Header, frozen=True, forbid_unknown_fields=True):
+    """One run.  `complete` is false where it was interrupted."""
+
+    complete: bool
+    results: list[Result]
+
+
+def record_case(spec: OpSpec, case: Case) -> CaseRecord:
+    """The record of a case of an op."""
+    return CaseRecord(
+        id=case.id,
+        op=case.op,
+        sizes=dict(case.sizes),
+        dtype=case.dtype,
+        params=dict(case.params),
+        pattern=case.pattern,
+        layout=case.layout,
+        seed=case.seed,
+        degenerate=spec.degenerate(case),
+        out_of_contract=spec.out_of_contract(case),
+    )
+
+
+def record_checks(verdict: Verdict) -> list[CheckRecord]:
+    """The records of a verdict's checks."""
+    return [_record_check(check) for check in verdict.checks]
+
+
+def _record_check(check: Check) -> CheckRecord:
+    observed: float | Literal["inf"] = check.observed if math.isfinite(check.observed) else "inf"
+    return CheckRecord(check.name, check.ok, observed, check.limit, check.detail)
+
+
+def write_artifact(artifact: Artifact, path: Path) -> None:
+    """Write an artifact whole or not at all: temporary file, fsync, rename."""
+    text = msgspec.json.format(msgspec.json.encode(artifact), indent=1) + b"\n"
+    write_atomically(path, text)
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Raise `RocmoeError` where a file that is to be written at the end of a run cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+    except OSError as error:
+        raise RocmoeError(f"{option} {path} cannot be written: {error.strerror}") from None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file's content in one step; raises `OSError` and leaves no half of it."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_artifact(path: Path) -> Artifact:
+    """The artifact in a file, upgraded to this version.
+
+    Raises `RocmoeError` for a file that is missing, not JSON, not an artifact, newer than this
+    version, or malformed, naming the place.
+    """
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise RocmoeError(f"{path} cannot be read: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise RocmoeError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise RocmoeError(f"{path} is not a rocmoe artifact; wanted format {FORMAT!r}")
+    try:
+        return msgspec.convert(upgrade(document, str(path)), Artifact)
+    except msgspec.ValidationError as error:
+        raise RocmoeError(f"{path} is malformed: {error}") from None
+
+
+def upgrade(
+    document: dict[str, Any],
+    name: str,
+    upgrades: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = UPGRADES,
+    version: int = VERSION,
+) -> dict[str, Any]:
+    """A document brought to `version`, one step at a time; `RocmoeError` where that cannot be."""
+    found = document.get("version")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise RocmoeError(f"{name}: version is {found!r}, wanted a whole number from 1 on")
+    if found > version:
+        raise RocmoeError(
+            f"{name} has version {found}, newer than {version}, the newest this rocmoe reads; "
+            "upgrade rocmoe"
+        )
+    for step in range(found, version):
+        document = {**upgrades[step](document), "version": step + 1}
+    return document
+
+
+def make_schema() -> dict[str, Any]:
+    """The JSON Schema of an artifact of this version."""
+    return msgspec.json.schema(Artifact)

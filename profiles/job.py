@@ -1,0 +1,46 @@
+"""What is asked of a worker and what it answers, as messages between processes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rocmoe.profiles.artifact import CheckRecord, Status
+from rocmoe.profiles.environment import Environment
+from rocmoe.references.judging.verdict import Finding
+
+
+class Job(msgspec.Struct, frozen=True, tag=True):
+    """Run one implementation on one case."""
+
+    case_id: str
+    selector: str
+    device: str
+    strict: bool
+
+
+class Probe(msgspec.Struct, frozen=True, tag=True):
+    """Look at the machine, and at implementations by (op, selector), before anything runs."""
+
+    implementations: list[tuple[str, str]]
+
+
+class Reply(msgspec.Struct, frozen=True, tag=True):
+    """What became of a job; `seconds` is the time its whole road took."""
+
+    status: Status
+    reason: str | None = None
+    variant: str = "default"
+    checks: list[CheckRecord] = []
+    findings: list[Finding] = []
+    seconds: float = 0.0
+
+
+class ProbeReply(msgspec.Struct, frozen=True, tag=True):
+    """The environment, and what is wrong with the implementations asked about, in order."""
+
+    environment: Environment
+    errors: list[str]
+
+
+Message = Job | Probe
+Answer = Reply | ProbeReply

@@ -1,0 +1,68 @@
+"""Which cases a suite holds: those an op declares, and the shapes of models over token counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rocmoe.ops.core.case import Case, parse_case
+from rocmoe.ops.core.errors import RocmoeError, unknown
+from rocmoe.ops.core.spec import OpSpec, Row
+from rocmoe.profiles.model import list_models, load_model
+
+SUITES = ("smoke", "quick", "full")
+
+#: Token counts at which peers switch kernels or tests: decode batches, then prefill.
+LADDER = (1, 2, 4, 8, 16, 32, 64, 128, 1024, 4096, 16384, 65536)
+#: One decode batch and one that is no multiple of anything, for the default suite.
+QUICK_TOKENS = (3, 64)
+TOKENS = {"smoke": (), "quick": QUICK_TOKENS, "full": LADDER}
+#: Largest tensor of a ladder case: 65536 tokens x 512 experts.  In float64, with what the judge
+#: derives from it, a case stays under 3 GB.
+LADDER_ELEMENTS = 65536 * 512
+
+
+def list_cases(spec: OpSpec, suite: str, seed: int = 0) -> list[Case]:
+    """The cases of a suite for an op, each once, declared ones first."""
+    if suite not in SUITES:
+        raise unknown("suite", suite, SUITES)
+    rows = [row for row in spec.cases if SUITES.index(row.suite) <= SUITES.index(suite)]
+    rows += _expand_models(spec, TOKENS[suite])
+    cases = {case.id: case for case in (spec.make_case(row, seed) for row in rows)}
+    return list(cases.values())
+
+
+def find_cases(spec: OpSpec, ids: Sequence[str], seed: int) -> list[Case]:
+    """The cases of this op among given ids, checked; they need not belong to any suite."""
+    parsed = [parse_case(text) for text in ids]
+    cases = [spec.check_case(_reseed(case, seed)) for case in parsed if case.op == spec.name]
+    if not cases:
+        raise RocmoeError(f"--case names no case of {spec.name}; `rocmoe list cases` has them")
+    return cases
+
+
+def _reseed(case: Case, seed: int) -> Case:
+    if seed and case.seed and seed != case.seed:
+        raise RocmoeError(f"case {case.id!r} has seed {case.seed}, but --seed is {seed}")
+    return case.with_seed(seed) if seed else case
+
+
+def _expand_models(spec: OpSpec, tokens: Sequence[int]) -> Iterator[Row]:
+    axis = next(name for name in ("T", "B") if name in spec.sizes)
+    dtype = "bf16" if "bf16" in spec.dtypes else spec.dtypes[0]
+    for model in list_models():
+        shape = spec.from_model(load_model(model).values())
+        if shape is None:
+            continue
+        for count in tokens:
+            sizes = {axis: count, **shape[0]}
+            pattern, layout = spec.patterns[0], spec.layouts[0]
+            row = Row("full", sizes, dtype, shape[1], pattern, layout, f"{model} at {count} tokens")
+            if _largest_tensor(spec, row) <= LADDER_ELEMENTS:
+                yield row
+
+
+def _largest_tensor(spec: OpSpec, row: Row) -> int:
+    case = spec.make_case(row)
+    tensors = [argument for argument in (*spec.inputs, *spec.outputs) if argument.axes]
+    return max(math.prod(spec.shape(argument, case)) for argument in tensors)

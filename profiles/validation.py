@@ -1,0 +1,225 @@
+"""A validation run: from a request to an artifact."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rocmoe.ops.backends.user import split_variant
+from rocmoe.ops.core.backend import ON_REQUEST, list_backends, split_selector
+from rocmoe.ops.core.case import Case, parse_case
+from rocmoe.ops.core.device import parse_device
+from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
+from rocmoe.profiles.artifact import (
+    FORMAT,
+    VERSION,
+    Artifact,
+    Header,
+    Request,
+    Result,
+    check_writable,
+    record_case,
+)
+from rocmoe.profiles.environment import Environment
+from rocmoe.profiles.job import Job, Probe, Reply
+from rocmoe.profiles.junit import write_junit
+from rocmoe.profiles.pool import Pool
+from rocmoe.profiles.stream import Recorder, find_unfinished, read_stream
+from rocmoe.profiles.suites import find_cases, list_cases
+
+FOLDER = Path("rocmoe-artifacts")
+
+#: Called with a result and how many are done of how many.
+OnProgress = Callable[[Result, int, int], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is carried out; none of it changes what a result says.
+
+    jobs: cases at a time; None means one a core, but one on a GPU, whose memory they would share.
+    timeout: seconds a case may take.
+    """
+
+    jobs: int | None = None
+    timeout: float = 120.0
+    out: Path | None = None
+    junit: Path | None = None
+    resume: bool = False
+
+    def make_pool(self, device: str) -> Pool:
+        """The workers for a device."""
+        on_gpu = parse_device(device).kind == "gpu"
+        jobs = self.jobs or (1 if on_gpu else os.cpu_count() or 1)
+        return Pool(jobs, self.timeout, limit_memory=not on_gpu)
+
+
+def make_request(
+    ops: Sequence[str],
+    backends: Sequence[str],
+    impls: Sequence[str],
+    *,
+    command: str = "validate",
+    device: str | None,
+    suite: str,
+    cases: Sequence[str],
+    seed: int,
+    strict: bool,
+) -> Request:
+    """A checked request; `RocmoeError` for an unknown name or an `--impl` without an op.
+
+    backends: selectors such as `torch` or `harm:NAME`; none means every one installed, unless
+    impls (FILE.py:FUNC) are given.
+    """
+    for op in ops:
+        load_op(op)
+    for selector in backends:
+        split_selector(selector)
+    if device is not None:
+        parse_device(device)
+    chosen = list(dict.fromkeys(ops or [parse_case(text).op for text in cases]))
+    if impls:
+        chosen = _choose_op_of_impls(chosen, impls)
+    selectors = [*backends, *(f"user:{impl}" for impl in impls)]
+    return Request(
+        command=command,
+        ops=chosen or list(list_ops()),
+        backends=list(dict.fromkeys(selectors)),
+        device=device,
+        suite=suite,
+        cases=list(cases),
+        seed=seed,
+        strict=strict,
+    )
+
+
+def _choose_op_of_impls(ops: list[str], impls: Sequence[str]) -> list[str]:
+    names = {split_variant(impl)[1] for impl in impls}
+    if not ops and len(names) == 1 and names <= set(list_ops()):
+        return list(names)
+    if len(ops) != 1:
+        raise RocmoeError(
+            f"--impl {impls[0]} needs the one op that it implements, found {len(ops)}: "
+            "rocmoe validate OP --impl FILE.py:FUNC"
+        )
+    return ops
+
+
+def plan_cases(request: Request) -> list[tuple[OpSpec, Case]]:
+    """The cases of a request in the order of its ops."""
+    planned = []
+    for spec in map(load_op, request.ops):
+        if request.cases:
+            cases = find_cases(spec, request.cases, request.seed)
+        else:
+            cases = list_cases(spec, request.suite, request.seed)
+        planned += [(spec, case) for case in cases]
+    return planned
+
+
+def list_selectors(request: Request) -> list[str]:
+    """The backends a request means: those named, else every one that may be installed."""
+    return request.backends or [name for name in list_backends() if name not in ON_REQUEST]
+
+
+def run_validation(
+    request: Request, settings: Settings, on_progress: OnProgress
+) -> tuple[Artifact, Path]:
+    """Run a request and write its artifact.
+
+    Raises `RocmoeError` for what is wrong before anything ran, `KeyboardInterrupt` after writing
+    what is done, and `OSError` where the disk fails.
+    """
+    triples = [(op, case, s) for s in list_selectors(request) for op, case in plan_cases(request)]
+    path, done = _open_run(request, settings)
+    if settings.junit is not None:
+        check_writable(settings.junit, "--junit")
+    environment = _probe(request)
+    device = request.device or ("gpu" if environment.gpus else "cpu")
+    header = _make_header(request, environment)
+    with Recorder(path, header, done) as recorder, settings.make_pool(device) as pool:
+        artifact = run_jobs(pool, triples, device, request.strict, recorder, on_progress)
+    if settings.junit is not None:
+        write_junit(artifact, settings.junit)
+    return artifact, path
+
+
+def run_jobs(
+    pool: Pool,
+    triples: Sequence[tuple[OpSpec, Case, str]],
+    device: str,
+    strict: bool,
+    recorder: Recorder,
+    on_progress: OnProgress,
+) -> Artifact:
+    """Run (op, case, selector) triples that the recorder does not hold yet, and finish it."""
+    known = {(result.case.id, result.selector) for result in recorder.results}
+    todo = [(spec, case, s) for spec, case, s in triples if (case.id, s) not in known]
+    jobs = [Job(case.id, selector, device, strict) for _, case, selector in todo]
+
+    def keep(index: int, reply: Reply) -> None:
+        spec, case, selector = todo[index]
+        result = _make_result(spec, case, selector, device, reply)
+        recorder.add(result)
+        on_progress(result, len(recorder.results), len(triples))
+
+    order = [(case.id, selector) for _, case, selector in triples]
+    try:
+        pool.run(jobs, keep)
+    except KeyboardInterrupt:
+        recorder.finish(order, complete=False)
+        raise
+    return recorder.finish(order, complete=True)
+
+
+def _probe(request: Request) -> Environment:
+    named = [(op, selector) for op in request.ops for selector in request.backends]
+    with Settings().make_pool("cpu") as pool:
+        reply = pool.probe(Probe(named))
+    if reply.errors:
+        raise RocmoeError(reply.errors[0])
+    return reply.environment
+
+
+def _open_run(request: Request, settings: Settings) -> tuple[Path, list[Result]]:
+    """Where the artifact goes, and what an unfinished run of it has done already."""
+    if not settings.resume:
+        return settings.out or _make_path(request.command), []
+    path = settings.out or find_unfinished(FOLDER, request)
+    header, done = read_stream(path)
+    if header.version != VERSION:
+        raise RocmoeError(f"--resume: {path} was begun by version {header.version} of the format")
+    for name in request.__struct_fields__:
+        before, now = getattr(header.request, name), getattr(request, name)
+        if before != now:
+            raise RocmoeError(f"--resume: {name} was {before!r} in the run begun, now {now!r}")
+    return path, done
+
+
+def _make_path(command: str) -> Path:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return FOLDER / f"{command}-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.json"
+
+
+def _make_header(request: Request, environment: Environment) -> Header:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    created = now.isoformat(timespec="seconds")
+    return Header(FORMAT, VERSION, created, request, environment)
+
+
+def _make_result(spec: OpSpec, case: Case, selector: str, device: str, reply: Reply) -> Result:
+    backend, variant = split_selector(selector)
+    return Result(
+        case=record_case(spec, case),
+        backend=backend,
+        variant=variant or reply.variant,
+        device=str(parse_device(device)),
+        **{
+            name: getattr(reply, name)
+            for name in ("status", "reason", "checks", "findings", "seconds")
+        },
+    )

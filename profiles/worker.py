@@ -1,0 +1,127 @@
+"""The process that runs candidates: one job after another, of one backend, until one goes wrong."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+
+from rocmoe.ops.core.backend import load_backend, split_selector
+from rocmoe.ops.core.case import Case, parse_case
+from rocmoe.ops.core.device import parse_device
+from rocmoe.ops.core.errors import CandidateError, RocmoeError
+from rocmoe.ops.core.implementation import Implementation
+from rocmoe.ops.core.spec import OpSpec, load_op
+from rocmoe.profiles.artifact import record_checks
+from rocmoe.profiles.environment import collect_environment
+from rocmoe.profiles.examination import examine
+from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
+
+#: The first message of a worker, once it has imported what every job needs.
+READY = b"ready"
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def serve(connection: Connection, log: str, memory_bytes: int | None, threads: int) -> None:
+    """Answer messages until the other end is closed.
+
+    Whatever a candidate prints goes to the file `log`.  memory_bytes bounds what the process may
+    allocate, which turns a runaway allocation into a MemoryError; None on a GPU, whose drivers
+    reserve address space far beyond what they use.
+    """
+    _isolate(log)
+    if memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    import torch
+
+    torch.set_num_threads(threads)
+    connection.send_bytes(READY)
+    decoder = msgspec.json.Decoder(Message)
+    while True:
+        try:
+            message = decoder.decode(connection.recv_bytes())
+        except (EOFError, OSError):
+            return
+        connection.send_bytes(msgspec.json.encode(_answer(message)))
+
+
+def _isolate(log: str) -> None:
+    """A session of its own, dead with its parent, with nothing to read and a file to print to."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The start server ignores SIGINT and its children inherit that; a candidate may rely on it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (printed, 1), (printed, 2)):
+        os.dup2(source, target)
+    faulthandler.enable(sys.stderr, all_threads=False)
+
+
+def _answer(message: Message) -> Answer:
+    if isinstance(message, Probe):
+        return _probe(message)
+    start = time.perf_counter()
+    reply = _run(message)
+    return msgspec.structs.replace(reply, seconds=time.perf_counter() - start)
+
+
+def _probe(probe: Probe) -> ProbeReply:
+    errors = []
+    for op, selector in probe.implementations:
+        backend, variant = split_selector(selector)
+        try:
+            load_backend(backend).find(load_op(op), variant)
+        except RocmoeError as error:
+            errors.append(str(error))
+    return ProbeReply(collect_environment(), errors)
+
+
+def _run(job: Job) -> Reply:
+    case = parse_case(job.case_id)
+    spec = load_op(case.op)
+    device = parse_device(job.device)
+    name, variant = split_selector(job.selector)
+    backend = load_backend(name)
+    if absence := backend.find_absence() or device.find_absence():
+        return Reply("unavailable", absence)
+    implementation = backend.find(spec, variant)
+    if implementation is None:
+        return Reply("refused", f"{name} has no {spec.name}")
+    if refusal := implementation.find_refusal(case, device):
+        return Reply("refused", refusal, implementation.variant)
+    return _examine(job, spec, case, implementation)
+
+
+def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation) -> Reply:
+    device, variant = parse_device(job.device), implementation.variant
+    try:
+        verdict = examine(spec, case, implementation, device, strict=job.strict)
+    except CandidateError as error:
+        return Reply("error", str(error), variant)
+    except SystemExit as error:
+        return Reply("error", f"called sys.exit({error.code!r}){_where(error)}", variant)
+    except BaseException as error:
+        first = (str(error).strip().splitlines() or [""])[0][:500]
+        return Reply("error", f"{type(error).__name__}: {first}{_where(error)}", variant)
+    findings, checks = list(verdict.findings), record_checks(verdict)
+    if verdict.ok:
+        return Reply("pass", None, variant, checks, findings)
+    return Reply("fail", f"failed {', '.join(verdict.failed)}", variant, checks, findings)
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})"

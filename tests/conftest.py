@@ -1,0 +1,50 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# One thread a process: the machines that run the tests have two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROCMOE = Path(sys.executable).with_name("rocmoe")
+
+
+@pytest.fixture
+def rocmoe(tmp_path):
+    """Run the real command in an empty folder: rocmoe("validate", ...) -> CompletedProcess."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            [ROCMOE, *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_rocmoe(tmp_path):
+    """Start the real command in an empty folder, to be interrupted."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [ROCMOE, *map(str, arguments)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,104 @@
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.profiles import artifact as artifacts
+from rocmoe.profiles.artifact import (
+    VERSION,
+    make_schema,
+    read_artifact,
+    upgrade,
+    write_artifact,
+    write_atomically,
+)
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "tests" / "artifacts"
+SCHEMA = ROOT / "profiles" / "schema" / f"artifact.v{VERSION}.json"
+
+
+def test_the_shipped_schema_is_that_of_the_code():
+    assert json.loads(SCHEMA.read_text()) == make_schema()
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_every_version_is_kept_and_still_read(version, tmp_path):
+    artifact = read_artifact(KEPT / f"v{version}.json")
+    assert artifact.version == VERSION
+    assert {result.status for result in artifact.results} >= {"pass", "fail", "crash", "refused"}
+    write_artifact(artifact, tmp_path / "again.json")
+    assert read_artifact(tmp_path / "again.json") == artifact
+
+
+def test_what_is_written_follows_the_schema(tmp_path):
+    write_artifact(read_artifact(KEPT / "v1.json"), tmp_path / "new.json")
+    jsonschema.validate(json.loads((tmp_path / "new.json").read_text()), make_schema())
+
+
+def test_upgrades_go_one_step_at_a_time():
+    steps = {
+        1: lambda document: {**document, "steps": ["1 to 2"]},
+        2: lambda document: {**document, "steps": [*document["steps"], "2 to 3"]},
+    }
+    upgraded = upgrade({"version": 1}, "x.json", steps, 3)
+    assert upgraded == {"version": 3, "steps": ["1 to 2", "2 to 3"]}
+    assert upgrade({"version": 2, "steps": []}, "x.json", steps, 3)["steps"] == ["2 to 3"]
+
+
+def test_there_is_an_upgrade_from_every_old_version():
+    assert set(artifacts.UPGRADES) == set(range(1, VERSION))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "is not JSON"),
+        ("[]", "is not a rocmoe artifact; wanted format 'rocmoe.artifact'"),
+        ('{"format": "other"}', "is not a rocmoe artifact"),
+        ('{"format": "rocmoe.artifact"}', "version is None, wanted a whole number"),
+        ('{"format": "rocmoe.artifact", "version": true}', "version is True"),
+        ('{"format": "rocmoe.artifact", "version": 99}', "has version 99, newer than"),
+        ('{"format": "rocmoe.artifact", "version": 1}', "is malformed: .*missing required field"),
+    ],
+)
+def test_what_is_no_artifact_is_named(content, said, tmp_path):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(RocmoeError, match=said):
+        read_artifact(path)
+
+
+def test_an_unknown_status_is_refused_with_its_place(tmp_path):
+    document = json.loads((KEPT / "v1.json").read_text())
+    document["results"][0]["status"] = "fine"
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(
+        RocmoeError, match=r"Invalid enum value 'fine'.*results\[0\]\.status|status"
+    ):
+        read_artifact(tmp_path / "a.json")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"old")
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_infinite_errors_survive_json():
+    record = artifacts.CheckRecord("weights", False, "inf", 1.0)
+    assert msgspec.json.decode(msgspec.json.encode(record), type=type(record)) == record
