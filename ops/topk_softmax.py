@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.gating import (
     GATING_SIZES,

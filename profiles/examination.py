@@ -34,13 +34,11 @@ def examine(
     first, second = bench.call(draws[0], poison=0), bench.call(draws[1], poison=1)
     again = bench.call(draws[0], poison=1)
     verdict = merge(
-        *(
-            spec.judge(inputs, call.outputs, dtype=case.dtype, strict=strict)
-            for inputs, call in zip(draws, (first, second), strict=True)
-        ),
-        judge_memory(spec, case, bench.fenced, draws[0], (first, again)),
-        judge_memory(spec, case, bench.fenced, draws[1], (second,)),
-        judge_repeat(spec, draws[0], first, again, strict=strict),
+        _at_call(1, spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)),
+        _at_call(2, spec.judge(draws[1], second.outputs, dtype=case.dtype, strict=strict)),
+        _at_call(1, judge_memory(spec, case, bench.fenced, draws[0], (first, again))),
+        _at_call(2, judge_memory(spec, case, bench.fenced, draws[1], (second,))),
+        _at_call(3, judge_repeat(spec, draws[0], first, again, strict=strict)),
     )
     if verdict.undecided and spec.second_look is not None:
         return _look_again(spec, case, implementation, device, verdict)
@@ -125,7 +123,12 @@ def _look_again(
         findings=tuple(finding for finding in verdict.findings if finding.check != name),
         undecided=None,
     )
-    return replace(merge(kept, second), undecided=None)
+    return replace(merge(kept, _at_call(4, second)), undecided=None)
+
+
+def _at_call(number: int, verdict: Verdict) -> Verdict:
+    findings = tuple(replace(finding, call=number) for finding in verdict.findings)
+    return replace(verdict, findings=findings)
 
 
 def _report_damage(

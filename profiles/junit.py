@@ -33,7 +33,7 @@ def write_junit(artifact: Artifact, path: Path) -> None:
 def _make_test(result: Result) -> ElementTree.Element:
     test = ElementTree.Element(
         "testcase",
-        classname=f"rocmoe.{result.case.op}.{result.selector}",
+        classname=_clean(f"rocmoe.{result.case.op}.{result.selector}"),
         name=_clean(result.case.id),
         time=f"{result.seconds:.3f}",
     )

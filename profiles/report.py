@@ -49,6 +49,7 @@ def tell_failures(artifact: Artifact) -> list[str]:
             place = f"{finding.output}{list(finding.index)}" if finding.index else finding.output
             lines.append(
                 f"    {finding.check}: {place} is {finding.found}, wanted {finding.wanted}"
+                f" (call {finding.call})"
             )
     if len(failures) > TOLD:
         lines.append(f"... and {len(failures) - TOLD} more in the artifact")

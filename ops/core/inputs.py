@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.spec import Inputs, OpSpec
 

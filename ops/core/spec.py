@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.errors import RocmoeError, unknown
 from rocmoe.references.judging.verdict import Verdict
@@ -26,6 +27,7 @@ LAYOUTS: Mapping[str, str] = {
     "contiguous": "rows one after another, 256-byte aligned",
     "strided": "rows of a wider buffer, as randn(T, E + 10)[:, :E]",
     "offset": "base pointer one element past an aligned address",
+    "qkv_views": "rows as far apart as those of a buffer of [q | k | v], as qkv.split gives",
 }
 
 
@@ -34,7 +36,7 @@ class Argument:
     """One input or output: a tensor when it has a dtype, else a Python scalar.
 
     axes: names of sizes, or of `OpSpec.derived` ones.  dtype: `case` for the case's own, or one of
-    fp32, bf16, i32, i64.
+    fp32, bf16, i32, i64.  contiguous: its rows follow each other in every layout, as a table's do.
     """
 
     name: str
@@ -42,6 +44,15 @@ class Argument:
     dtype: str | None = None
     optional: bool = False
     doc: str = ""
+    contiguous: bool = False
+
+
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "word": (),
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Row:
-    """A declared case: the smallest suite it belongs to (smoke < quick < full) and the edge it hits."""
+    """A declared case: its smallest suite (smoke < quick < full), and `why`, the edge it hits."""
 
     suite: str
     sizes: Sizes
@@ -112,7 +123,7 @@ class OpSpec:
     run_torch: Callable[..., Any]
     cases: Sequence[Row]
     cost: Callable[[Case], Cost]
-    layouts: tuple[str, ...] = tuple(LAYOUTS)
+    layouts: tuple[str, ...] = ("contiguous", "strided", "offset")
     derived: Mapping[str, Callable[[Sizes], int]] = field(default_factory=dict)
     mutates: frozenset[str] = frozenset()
     #: Masks of the elements that a call must write, by output; an output not named must be
@@ -121,6 +132,8 @@ class OpSpec:
     #: Masks of the elements that a call may write, by output; an output not named: all.
     may_write: Callable[[Case, Inputs], Mapping[str, NDArray[np.bool_]]] = write_everything
     canonical: Callable[[Inputs, Outputs], Outputs] = keep_outputs
+    #: Elements from one row of a matrix to the next in layout qkv_views.
+    row_pitch: Callable[[Sizes], int] | None = None
     #: Why a trivial answer passes this case, if one does.
     degenerate: Callable[[Case], str | None] = no_reason
     #: Why this case is judged for crash, hang and out-of-bounds access only, if it is.
@@ -187,7 +200,7 @@ def check_value(case: Case, name: str, value: Value, param: Param) -> None:
         return
     if isinstance(value, str) and value in param.words:
         return
-    kinds = {"bool": bool, "int": int, "float": (int, float), "word": ()}[kind]
+    kinds: tuple[type, ...] = KINDS[kind]
     if isinstance(value, bool) and kind != "bool":
         kinds = ()
     if not isinstance(value, kinds):

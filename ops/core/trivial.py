@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
 
 
@@ -32,7 +33,7 @@ def _copy_into(source: NDArray[np.float64], output: NDArray[np.float64]) -> NDAr
 
 
 def _shift_integers(outputs: Outputs) -> dict[str, Outputs]:
-    if not any(value.dtype.kind == "i" for value in outputs.values()):
+    if not any(value.dtype.kind == "i" and value.size > 1 for value in outputs.values()):
         return {}
     shifted = {
         name: np.roll(value, 1) if value.dtype.kind == "i" else value

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.guard import FencedTensor, find_poison, poisoned_allocations
@@ -86,14 +87,16 @@ class Workbench:
                 continue
             if argument.name not in self._inputs:
                 dtype = torch_dtype(argument, self.case)
-                self._inputs[argument.name] = self._fence(values.shape, dtype, self.case.layout)
+                layout = "contiguous" if argument.contiguous else self.case.layout
+                self._inputs[argument.name] = self._fence(values.shape, dtype, layout)
             fenced = self._inputs[argument.name]
             fenced.fill(values, poison)
             arguments[argument.name] = fenced.tensor
         return arguments
 
     def _fence(self, shape: tuple[int, ...], dtype: Any, layout: str) -> FencedTensor:
-        return FencedTensor(shape, dtype, layout, self.device.torch_name)
+        pitch = self.spec.row_pitch and self.spec.row_pitch(self.case.sizes)
+        return FencedTensor(shape, dtype, layout, self.device.torch_name, pitch)
 
     def _synchronize(self) -> None:
         if self.device.kind == "gpu":

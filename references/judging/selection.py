@@ -88,27 +88,41 @@ def judge_best(
         shortfall,
         np.where(np.isfinite(allowed) & (allowed > 0), allowed, np.finfo(float).tiny),
         output="topk_ids",
-        found=_describe(ids, key),
-        wanted=_describe(np.broadcast_to(rival, ids.shape), np.broadcast_to(best, ids.shape)),
+        found=describe_experts(ids, key),
+        wanted=describe_experts(
+            np.broadcast_to(rival, ids.shape), np.broadcast_to(best, ids.shape)
+        ),
         detail="key of the best expert left out - key of the chosen one, over their rounding",
     )
 
 
-def judge_order(judgement: Judgement, topk_ids: Ids, keys: Array, slack: Array, rows: Mask) -> None:
-    """Strict: keys descend, and among exactly equal oracle keys the lowest index wins."""
+def judge_order(
+    judgement: Judgement,
+    topk_ids: Ids,
+    keys: Array,
+    slack: Array,
+    rows: Mask,
+    eligible: Mask | None = None,
+) -> None:
+    """Strict: keys descend, and among exactly equal oracle keys the lowest index wins.
+
+    Only `eligible` [T, E] experts can have been left out wrongly.
+    """
     ids = np.where(rows[:, None], topk_ids, 0).astype(np.int64)
     key, room = (np.take_along_axis(values, ids, axis=1) for values in (keys, slack))
+    before, before_room = (np.roll(values, 1, axis=1) for values in (key, room))
+    before_ids = np.roll(ids, 1, axis=1)
     with np.errstate(invalid="ignore"):
-        rises = key[:, 1:] - key[:, :-1] > room[:, 1:] + room[:, :-1]
-    rises |= (key[:, 1:] == key[:, :-1]) & (ids[:, 1:] < ids[:, :-1])
+        rises = (key - before > room + before_room) | ((key == before) & (ids < before_ids))
+    rises[:, :1] = False
     judgement.exact(
         "descending",
         rises & rows[:, None],
         output="topk_ids",
-        found=_describe(ids[:, 1:], key[:, 1:]),
-        wanted=_describe(ids[:, :-1], key[:, :-1], "no more than "),
+        found=describe_experts(ids, key),
+        wanted=describe_experts(before_ids, before, "no more than "),
     )
-    lower = _lower_equal_left_out(ids, keys)
+    lower = _lower_equal_left_out(ids, keys, eligible)
     judgement.exact(
         "lowest_index_wins_ties",
         (lower < ids) & rows[:, None],
@@ -118,18 +132,22 @@ def judge_order(judgement: Judgement, topk_ids: Ids, keys: Array, slack: Array, 
     )
 
 
-def _lower_equal_left_out(ids: NDArray[np.int64], keys: Array) -> NDArray[np.int64]:
+def _lower_equal_left_out(
+    ids: NDArray[np.int64], keys: Array, eligible: Mask | None
+) -> NDArray[np.int64]:
     """[T, k]: the lowest expert left out whose key exactly equals the slot's, else E."""
     num_experts = keys.shape[1]
-    chosen = mark_chosen(ids, num_experts)
+    left_out = ~mark_chosen(ids, num_experts)
+    if eligible is not None:
+        left_out &= eligible
     key = np.take_along_axis(keys, ids, axis=1)
     lowest = np.full(ids.shape, num_experts, dtype=np.int64)
     for slot in range(ids.shape[1]):
-        equal = (keys == key[:, slot : slot + 1]) & ~chosen
+        equal = (keys == key[:, slot : slot + 1]) & left_out
         lowest[:, slot] = np.where(equal.any(axis=1), equal.argmax(axis=1), num_experts)
     return lowest
 
 
-def _describe(ids: Ids, keys: Array, words: str = "") -> Callable[[Index], str]:
+def describe_experts(ids: Ids, keys: Array, words: str = "") -> Callable[[Index], str]:
     """A function of [row, slot] that gives a text like `expert 3 (key 0.25)`."""
     return lambda at: f"{words}expert {ids[at]} (key {format_element(keys[at])})"

@@ -21,13 +21,18 @@ FINDINGS_KEPT = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """One element at fault: which check, which output, where, what stood there, what was due."""
+    """One element at fault: which check, which output, where, what stood there, what was due.
+
+    call: which call of the road it is from: 1 the first draw, 2 the second draw, 3 the first draw
+    again, 4 the larger draw that decides a statistical check.
+    """
 
     check: str
     output: str
     index: Index
     found: str
     wanted: str
+    call: int = 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ class Judgement:
         wrong = np.atleast_1d(np.asarray(bad, dtype=bool))
         count = int(np.count_nonzero(wrong))
         self.checks.append(Check(name, count == 0, float(count), 0.0, detail))
-        self._note(name, output, np.argwhere(wrong)[:FINDINGS_KEPT], wrong.shape, found, wanted)
+        places = np.flatnonzero(wrong)[:FINDINGS_KEPT]
+        self._note(name, output, places, wrong.shape, found, wanted)
         return count == 0
 
     def bounded(
@@ -123,9 +129,8 @@ class Judgement:
         ratio = np.where(np.isnan(errors), np.inf, np.abs(errors)) / limits
         worst = float(ratio.max(initial=0.0))
         self.checks.append(Check(name, worst <= 1.0, worst, 1.0, detail))
-        over = np.argwhere(ratio > 1.0)
-        order = np.argsort(-ratio[tuple(over.T)], kind="stable")[:FINDINGS_KEPT]
-        self._note(name, output, over[order], ratio.shape, found, wanted)
+        if worst > 1.0:
+            self._note(name, output, _find_largest(ratio), ratio.shape, found, wanted)
         return worst <= 1.0
 
     def verdict(self) -> Verdict:
@@ -142,9 +147,18 @@ class Judgement:
         wanted: Elements,
     ) -> None:
         for place in places:
-            index = tuple(int(i) for i in place)
+            index = tuple(int(i) for i in np.unravel_index(place, shape))
             texts = [format_element(_pick(elements, index, shape)) for elements in (found, wanted)]
             self.findings.append(Finding(check, output, index, texts[0], texts[1]))
+
+
+def _find_largest(ratio: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Flat places of the largest ratios above 1, largest first."""
+    flat = ratio.ravel()
+    kept = min(FINDINGS_KEPT, flat.size)
+    largest = np.argpartition(-flat, kept - 1)[:kept]
+    ordered = largest[np.argsort(-flat[largest], kind="stable")]
+    return np.asarray(ordered[flat[ordered] > 1.0])
 
 
 def merge(*verdicts: Verdict) -> Verdict:

@@ -3,6 +3,7 @@ import pytest
 import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rocmoe.references import topk_softmax as reference
 
 

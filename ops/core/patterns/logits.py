@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from rocmoe.ops.core.patterns.pattern import Pattern, table
 
 Array = NDArray[np.float64]
@@ -78,6 +79,18 @@ def _flat(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
 def _huge(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
     del topk
     return rng.choice([-1.0, 1.0], (tokens, experts)) * rng.uniform(16.0, 120.0, (tokens, experts))
+
+
+def _saturation_edge(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
+    """Twice as many experts as are chosen straddle the logit where float32 sigmoid becomes 1."""
+    values = rng.standard_normal((tokens, experts))
+    places = rng.random((tokens, experts)) < 2.0 * topk / experts
+    return np.where(places, rng.uniform(14.0, 20.0, (tokens, experts)), values)
+
+
+def _low(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
+    del topk
+    return rng.uniform(-40.0, -8.0, (tokens, experts))
 
 
 def _denormal(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
@@ -159,6 +172,18 @@ PATTERNS = table(
         "magnitudes 16 to 120: float32 sigmoid saturates to 0 and 1",
         _huge,
         "ROCm/aiter topk_gating selects by float32 sigmoid, CK by the logit (@e4048607)",
+    ),
+    Pattern(
+        "saturation_edge",
+        "the best logits lie between 14 and 20, where float32 sigmoid reaches 1",
+        _saturation_edge,
+        "ROCm/aiter topk_gating selects by float32 sigmoid, CK by the logit (@e4048607)",
+    ),
+    Pattern(
+        "low",
+        "-40 to -8: scores small next to 1, which 1 + exp(x) and tanh round away",
+        _low,
+        "ROCm/aiter topk_gating's softplus is log2(1 + exp2(x)), read in source @e4048607",
     ),
     Pattern("denormal", "denormal logits among normal ones: flushing must not matter", _denormal),
     Pattern(

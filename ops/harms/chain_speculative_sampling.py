@@ -1,0 +1,175 @@
+"""Harmed kernels of chain_speculative_sampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rocmoe.ops.chain_speculative_sampling import (
+    count_accepted,
+    find_passing,
+    run_torch,
+    take_residual,
+)
+from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.core.speculative import draw_tokens
+from rocmoe.ops.core.speculative_harms import (
+    LAST_COIN,
+    add_up,
+    draw_in_float32,
+    list_speculative_harms,
+    write_past,
+)
+
+Pair = tuple[Any, Any]
+_DECIDES = ("candidates", "target_probs", "uniform_samples", "threshold_single", "threshold_acc")
+
+
+def _count(inputs: dict[str, Any]) -> Any:
+    return count_accepted(**{name: inputs[name] for name in _DECIDES})
+
+
+def _left(inputs: dict[str, Any], length: Any) -> Any:
+    return take_residual(inputs["candidates"], inputs["target_probs"], length)
+
+
+def _draw(inputs: dict[str, Any], length: Any, mass: Any) -> Pair:
+    return length.int(), draw_tokens(mass, inputs[LAST_COIN]).int()
+
+
+def _row(inputs: dict[str, Any], rows: Any) -> Any:
+    """Rows `rows` [B] of the target, in full."""
+    target = inputs["target_probs"]
+    return target.gather(1, rows[:, None, None].expand(-1, 1, target.shape[2]))[:, 0]
+
+
+def _keep_rejected(**inputs: Any) -> Pair:
+    """The aiter fork's rule: draft probabilities are zero, hence nothing is subtracted."""
+    length = _count(inputs)
+    return _draw(inputs, length, _row(inputs, length))
+
+
+def _exclude_last_draft(**inputs: Any) -> Pair:
+    """With all drafts accepted, the last one is excluded from the bonus draw too."""
+    length = _count(inputs)
+    mass = _left(inputs, length)
+    done = (length == inputs["candidates"].shape[1] - 1)[:, None]
+    last = inputs["candidates"][:, -1:]
+    return _draw(inputs, length, mass.scatter(1, last, mass.gather(1, last) * ~done))
+
+
+def _count_all_passing(**inputs: Any) -> Pair:
+    """Drafts after the first rejection are counted too."""
+    passing = find_passing(**{name: inputs[name] for name in _DECIDES})
+    length = passing.sum(dim=1)
+    return _draw(inputs, length, _left(inputs, length))
+
+
+def _count_bonus(**inputs: Any) -> Pair:
+    length, bonus = run_torch(**inputs)
+    return length + 1, bonus
+
+
+def _draw_from_first_row(**inputs: Any) -> Pair:
+    """With all drafts accepted, the bonus comes from row 0."""
+    length = _count(inputs)
+    done = length == inputs["candidates"].shape[1] - 1
+    mass = _row(inputs, length * 0)
+    return _draw(inputs, length, mass.where(done[:, None], _left(inputs, length)))
+
+
+def _draw_from_row_before(**inputs: Any) -> Pair:
+    length = _count(inputs)
+    return _draw(inputs, length, _left(inputs, (length - 1).clamp(min=0)))
+
+
+def _draw_by_exclusive_prefix(**inputs: Any) -> Pair:
+    """The first token whose prefix without itself exceeds coin * sum: one too far."""
+    length = _count(inputs)
+    mass = _left(inputs, length).double()
+    prefix = mass.cumsum(dim=-1)
+    target = inputs[LAST_COIN].double()[:, None] * prefix[:, -1:]
+    found = ((prefix - mass) <= target).sum(dim=-1)
+    return length.int(), found.clamp(max=mass.shape[1] - 1).int()
+
+
+def _draw_at_least(**inputs: Any) -> Pair:
+    """The first prefix >= coin * sum: a coin of zero draws token 0, whatever its mass."""
+    length = _count(inputs)
+    prefix = _left(inputs, length).double().cumsum(dim=-1)
+    target = inputs[LAST_COIN].double()[:, None] * prefix[:, -1:]
+    return length.int(), (prefix < target).sum(dim=-1).int()
+
+
+def _forget_sum(**inputs: Any) -> Pair:
+    """The coin is held against sums that no longer reach one."""
+    length = _count(inputs)
+    mass = _left(inputs, length)
+    prefix = mass.double().cumsum(dim=-1)
+    found = (prefix <= inputs[LAST_COIN].double()[:, None]).sum(dim=-1)
+    return length.int(), found.clamp(max=mass.shape[1] - 1).int()
+
+
+def _add_in_half_precision(**inputs: Any) -> Pair:
+    length = _count(inputs)
+    mass = _left(inputs, length)
+    prefix = add_up(mass.half()).float()
+    hit = (prefix > inputs[LAST_COIN][:, None] * prefix[:, -1:]) & (mass > 0)
+    return length.int(), hit.byte().argmax(dim=-1).int()
+
+
+def _leave_unwritten(accept_length: Any, bonus_token: Any, **inputs: Any) -> None:
+    """Where all drafts are accepted, the bonus token is what stood there."""
+    length, bonus = run_torch(**inputs)
+    accept_length.copy_(length)
+    done = length == inputs["candidates"].shape[1] - 1
+    bonus_token.copy_(bonus.where(~done, bonus_token))
+
+
+def _write_past_end(accept_length: Any, bonus_token: Any, **inputs: Any) -> None:
+    """One sequence more than there are is written."""
+    length, bonus = run_torch(**inputs)
+    accept_length.copy_(length)
+    bonus_token.copy_(bonus)
+    write_past(bonus_token)
+
+
+def _float32(**inputs: Any) -> Pair:
+    """Right: float32 throughout, probabilities normalised first, a product for the quotient."""
+    candidates, target = inputs["candidates"], inputs["target_probs"]
+    probability = target[:, :-1].gather(2, candidates[:, 1:, None])[:, :, 0]
+    coins = inputs["uniform_samples"][:, :-1] * max(inputs["threshold_acc"], 1e-9)
+    passing = (coins <= probability) | (probability >= inputs["threshold_single"])
+    length = passing.long().cumprod(dim=1).sum(dim=1)
+    bonus = draw_in_float32(_left(inputs, length), inputs[LAST_COIN])
+    return length.int(), bonus.int()
+
+
+def _write_in_place(accept_length: Any, bonus_token: Any, **inputs: Any) -> None:
+    """Right: writes into what it is handed, by a reciprocal of threshold_acc."""
+    inverse = 1.0 / max(inputs["threshold_acc"], 1e-9)
+    candidates, target = inputs["candidates"], inputs["target_probs"]
+    probability = target[:, :-1].gather(2, candidates[:, 1:, None])[:, :, 0]
+    passing = inputs["uniform_samples"][:, :-1] <= probability * inverse
+    passing |= probability.double() >= inputs["threshold_single"]
+    length = passing.long().cumprod(dim=1).sum(dim=1)
+    accept_length.copy_(length)
+    bonus_token.copy_(draw_tokens(_left(inputs, length), inputs[LAST_COIN]))
+
+
+HARMS = (
+    Harm("keep_rejected", "the rejected draft can be drawn again", _keep_rejected),
+    Harm("exclude_last_draft", "the last accepted draft is excluded", _exclude_last_draft),
+    Harm("count_all_passing", "drafts after a rejection are counted", _count_all_passing),
+    Harm("count_bonus", "accept_length counts the bonus token", _count_bonus),
+    Harm("draw_from_first_row", "all accepted: drawn from row 0", _draw_from_first_row),
+    Harm("draw_from_row_before", "drawn from the row before", _draw_from_row_before),
+    Harm("exclusive_prefix", "drawn by an exclusive prefix", _draw_by_exclusive_prefix),
+    Harm("prefix_at_least", "drawn by prefix >= coin * sum", _draw_at_least),
+    Harm("forget_sum", "the coin is not multiplied by the sum", _forget_sum),
+    Harm("half_precision_sum", "prefixes are added in float16", _add_in_half_precision),
+    Harm("leave_unwritten", "the bonus after accepted drafts is not written", _leave_unwritten),
+    Harm("write_past_end", "one element past bonus_token is written", _write_past_end),
+    *list_speculative_harms(run_torch),
+    Harm("float32", "float32 scans, normalised first", _float32, right=True),
+    Harm("write_in_place", "writes into the outputs given", _write_in_place, right=True),
+)

@@ -1,0 +1,24 @@
+"""Harmed kernels of moe_sorting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.core.sorting_harms import list_sorting_harms
+from rocmoe.ops.moe_sorting import run_torch
+
+
+def _mutate_input(topk_ids: Any, expert_mask: Any, **rest: Any) -> Any:
+    """topk_ids are replaced by local ids in place, where a mask makes them differ."""
+    outputs = run_torch(topk_ids=topk_ids, expert_mask=expert_mask, **rest)
+    if expert_mask is not None:
+        ranks = expert_mask.cumsum(0) - 1
+        topk_ids.copy_(ranks[topk_ids.long().clamp(0, len(ranks) - 1)])
+    return outputs
+
+
+HARMS = (
+    *list_sorting_harms(run_torch),
+    Harm("mutate_input", "topk_ids are overwritten with local ids", _mutate_input),
+)

@@ -1,0 +1,212 @@
+"""Harmed kernels of qk_norm_rope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.core.qk import join_heads, normalize_heads
+from rocmoe.ops.core.qk_harms import (
+    Inputs,
+    Norm,
+    Outputs,
+    Run,
+    copy_into,
+    drop_last_columns,
+    edit_inputs,
+    list_memory_harms,
+    list_norm_harms,
+    read_dense,
+    spoil_outputs,
+    write_past_end,
+)
+from rocmoe.ops.qk_norm_rope import look_up, rotate, run_torch, split_qkv
+
+#: What `rotate` is: float32 heads [T, H, D], cos and sin [T, 1, R/2], is_neox_style -> heads.
+Rotation = Callable[[Any, Any, Any, bool], Any]
+
+
+def _compose(normalize: Norm = normalize_heads, turn: Rotation = rotate) -> Run:
+    """The op with another norm or another rotation."""
+
+    def run(
+        qkv: Any, q_weight: Any, k_weight: Any, cos_sin_cache: Any, positions: Any,
+        num_heads_q: int, num_heads_kv: int, eps: float, is_neox_style: bool, rotary_dim: int,
+    ) -> Outputs:  # fmt: skip
+        q, k, v = split_qkv(qkv, num_heads_q, num_heads_kv)
+        cos, sin = look_up(cos_sin_cache, positions, rotary_dim)
+        q_heads, k_heads = (
+            turn(normalize(rows, weight, eps), cos, sin, is_neox_style)
+            for rows, weight in ((q, q_weight), (k, k_weight))
+        )
+        return join_heads(q_heads, qkv), join_heads(k_heads, qkv), v.clone()
+
+    return run
+
+
+def _round_between(rows: Any, weight: Any, eps: float) -> Any:
+    """The normalised head is rounded to the output's dtype before it is rotated."""
+    return normalize_heads(rows, weight, eps).to(rows.dtype).float()
+
+
+def _negate_sine(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
+    return rotate(heads, cos, -sin, is_neox_style)
+
+
+def _swap_cosine_and_sine(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
+    """The cache is read as sines first, then cosines."""
+    return rotate(heads, sin, cos, is_neox_style)
+
+
+def _swap_style(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
+    return rotate(heads, cos, sin, not is_neox_style)
+
+
+def _rotate_whole_head(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
+    """The cosines and sines start anew where rotary_dim ends, so that the whole head turns."""
+    half = heads.shape[-1] // 2
+    times = -(-half // cos.shape[-1])
+    cos, sin = (part.repeat(1, 1, times)[..., :half] for part in (cos, sin))
+    return rotate(heads, cos, sin, is_neox_style)
+
+
+def _round_cache(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
+    return rotate(heads, cos.bfloat16().float(), sin.bfloat16().float(), is_neox_style)
+
+
+def _multiply_complex(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
+    """Right: the pairs as complex numbers in float64."""
+    import torch
+
+    half = cos.shape[-1]
+    turned, kept = heads[..., : 2 * half].double(), heads[..., 2 * half :]
+    pairs = turned.unflatten(-1, (2, half) if is_neox_style else (half, 2))
+    axis = -2 if is_neox_style else -1
+    product = torch.complex(*pairs.unbind(axis)) * torch.complex(cos.double(), sin.double())
+    rotated = torch.stack((product.real, product.imag), dim=axis).flatten(-2)
+    return torch.cat((rotated.float(), kept), dim=-1)
+
+
+def _zero_rest(inputs: Inputs, outputs: Outputs) -> Outputs:
+    """What lies beyond rotary_dim is left zero."""
+    head_dim = len(inputs["q_weight"])
+    q, k, v = (output.unflatten(-1, (-1, head_dim)) for output in outputs)
+    q[..., inputs["rotary_dim"] :] = 0
+    k[..., inputs["rotary_dim"] :] = 0
+    return q.flatten(-2), k.flatten(-2), v.flatten(-2)
+
+
+def _normalize_v(inputs: Inputs, outputs: Outputs) -> Outputs:
+    q, k, v = outputs
+    return q, k, join_heads(normalize_heads(v, inputs["k_weight"], inputs["eps"]), v)
+
+
+def _leave_v(inputs: Inputs, outputs: Outputs) -> Outputs:
+    import torch
+
+    q, k, v = outputs
+    return q, k, torch.empty_like(v)
+
+
+def _v_from_k(inputs: Inputs, outputs: Outputs) -> Outputs:
+    q, k, _ = outputs
+    heads = (inputs["num_heads_q"], inputs["num_heads_kv"])
+    return q, k, split_qkv(inputs["qkv"], *heads)[1].clone()
+
+
+def _k_without_rotation(inputs: Inputs, outputs: Outputs) -> Outputs:
+    q, _, v = outputs
+    k = split_qkv(inputs["qkv"], inputs["num_heads_q"], inputs["num_heads_kv"])[1]
+    return q, join_heads(normalize_heads(k, inputs["k_weight"], inputs["eps"]), k), v
+
+
+def _drop_last_head(inputs: Inputs, outputs: Outputs) -> Outputs:
+    q, k, v = outputs
+    return q, drop_last_columns(k, len(inputs["k_weight"])), v
+
+
+def _in_place(inputs: Inputs, outputs: Outputs) -> Outputs:
+    """The answer is right, and left in the caller's qkv too, as sgl-kernel's contract has it."""
+    inputs["qkv"][:, : outputs[0].shape[1]] = outputs[0]
+    return outputs
+
+
+def _k_with_q_weight(inputs: Inputs) -> Inputs:
+    return {"k_weight": inputs["q_weight"]}
+
+
+def _late_positions(inputs: Inputs) -> Inputs:
+    """Positions from 99 on are one too low: what a relative tolerance of 1 % accepts."""
+    return {"positions": inputs["positions"] - (inputs["positions"] >= 99).long()}
+
+
+def _row_as_position(inputs: Inputs) -> Inputs:
+    """The token's row in the batch serves as its position."""
+    import torch
+
+    positions, rows = inputs["positions"], len(inputs["cos_sin_cache"])
+    return {"positions": torch.arange(len(positions), device=positions.device) % rows}
+
+
+def _ignore_stride(inputs: Inputs) -> Inputs:
+    """Rows are read as if they followed each other without a gap."""
+    return {"qkv": read_dense(inputs["qkv"])}
+
+
+def _write_into(q: Any, k: Any, v: Any, **inputs: Any) -> None:
+    copy_into({"q": q, "k": k, "v": v}, run_torch(**inputs))
+
+
+def _write_past_end(q: Any, k: Any, v: Any, **inputs: Any) -> None:
+    """One element behind v is written, as a kernel does that rounds its width up."""
+    _write_into(q, k, v, **inputs)
+    write_past_end(v)
+
+
+def _leave_last_row(q: Any, k: Any, v: Any, **inputs: Any) -> None:
+    """The last row of q keeps what it held."""
+    q_new, *others = run_torch(**inputs)
+    q[:-1] = q_new[:-1]
+    copy_into({"k": k, "v": v}, tuple(others))
+
+
+_TURNS: tuple[tuple[str, str, Rotation], ...] = (
+    ("sine_negated", "rotated the other way", _negate_sine),
+    ("cache_swapped", "the cache is read as sines first", _swap_cosine_and_sine),
+    ("style_swapped", "halves pair where neighbours should, and the reverse", _swap_style),
+    ("rotary_dim_ignored", "the whole head is rotated", _rotate_whole_head),
+    ("bfloat16_cache", "cosines and sines are rounded to bfloat16", _round_cache),
+)
+
+_EDITS: tuple[tuple[str, str, Callable[[Inputs], Inputs]], ...] = (
+    ("k_with_q_weight", "keys are weighted as queries", _k_with_q_weight),
+    ("position_off_by_one", "positions from 99 on are one too low", _late_positions),
+    ("row_as_position", "positions are not read", _row_as_position),
+    ("ignore_stride", "the row stride is ignored", _ignore_stride),
+)
+
+_SPOILS: tuple[tuple[str, str, Callable[[Inputs, Outputs], Outputs]], ...] = (
+    ("zero_rest", "what is not rotated is zero", _zero_rest),
+    ("normalize_v", "values are normalised too", _normalize_v),
+    ("leave_v", "values are never written", _leave_v),
+    ("v_from_k", "values are the raw keys", _v_from_k),
+    ("k_without_rotation", "keys are not rotated", _k_without_rotation),
+    ("drop_last_head", "the last key head is never written", _drop_last_head),
+    ("in_place", "the caller's qkv is overwritten", _in_place),
+)
+
+HARMS = (
+    *list_norm_harms(_compose),
+    Harm("round_between", "rounded between norm and rotation", _compose(_round_between)),
+    *(Harm(name, summary, _compose(turn=turn)) for name, summary, turn in _TURNS),
+    *(Harm(name, summary, edit_inputs(run_torch, edit)) for name, summary, edit in _EDITS),
+    *(Harm(name, summary, spoil_outputs(run_torch, spoil)) for name, summary, spoil in _SPOILS),
+    Harm("leave_last_row", "the last row of q keeps what it held", _leave_last_row),
+    Harm("write_past_end", "one element past v is written", _write_past_end),
+    *list_memory_harms(run_torch),
+    Harm(
+        "complex_product", "pairs as complex numbers", _compose(turn=_multiply_complex), right=True
+    ),
+    Harm("write_into", "writes into the caller's outputs", _write_into, right=True),
+)

@@ -1,0 +1,215 @@
+"""Harmed kernels of tree_speculative_sampling_target_only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.core.speculative_harms import (
+    LAST_COIN,
+    Kernel,
+    draw_in_float32,
+    edit_inputs,
+    list_speculative_harms,
+    write_past,
+)
+from rocmoe.ops.core.tree_walk import (
+    Tree,
+    Walk,
+    finish_walk,
+    start_walk,
+    take_residual,
+    take_step,
+)
+from rocmoe.ops.tree_speculative_sampling_target_only import run_torch
+
+Triple = tuple[Any, Any, Any]
+#: Changes where a walk stands after a step: (tree, walk before, walk after) -> walk.
+Nudge = Callable[[Tree, Walk, Walk], Walk]
+
+
+def _walk(
+    inputs: dict[str, Any], nudge: Nudge = lambda tree, before, walk: walk
+) -> tuple[Tree, Walk]:
+    tree = Tree(**{field.name: inputs[field.name] for field in fields(Tree)})
+    walk = start_walk(tree)
+    for _ in range(tree.candidates.shape[1] - 1):
+        walk = nudge(tree, walk, take_step(tree, walk))
+    return tree, walk
+
+
+def _nudged(nudge: Nudge) -> Kernel:
+    """A kernel whose walk is changed after every step."""
+
+    def harmed(**inputs: Any) -> Triple:
+        tree, walk = _walk(inputs, nudge)
+        return finish_walk(tree, walk, inputs[LAST_COIN])
+
+    return harmed
+
+
+def _ended(end: Callable[[Tree, Walk], Walk]) -> Kernel:
+    """A kernel whose walk is changed before the last token is drawn."""
+
+    def harmed(**inputs: Any) -> Triple:
+        tree, walk = _walk(inputs)
+        return finish_walk(tree, end(tree, walk), inputs[LAST_COIN])
+
+    return harmed
+
+
+def _forget_running_sum(tree: Tree, before: Walk, walk: Walk) -> Walk:
+    return replace(walk, mass=walk.mass * 0.0)
+
+
+def _keep_running_sum(tree: Tree, before: Walk, walk: Walk) -> Walk:
+    """The children of an accepted node start at the sum that accepted it."""
+    rows = (walk.length > before.length).nonzero()[:, 0]
+    mass = walk.mass.clone()
+    tokens = tree.candidates[rows, walk.node[rows]]
+    mass[rows] = before.mass[rows] + tree.target_probs[rows, before.node[rows], tokens]
+    return replace(walk, mass=mass)
+
+
+def _keep_exclusions(tree: Tree, before: Walk, walk: Walk) -> Walk:
+    """Drafts rejected beside an accepted one stay excluded further on."""
+    return replace(walk, rejected=walk.rejected | before.rejected)
+
+
+def _coin_by_level(tree: Tree, before: Walk, walk: Walk) -> Walk:
+    """The coin of the level instead of that of the node."""
+    return replace(walk, coin=tree.uniform_samples.gather(1, walk.length[:, None])[:, 0])
+
+
+def _row_by_level(tree: Tree, before: Walk, walk: Walk) -> Walk:
+    """The target's row of the level instead of that of the node."""
+    return replace(walk, node=walk.length)
+
+
+def _drop_siblings(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {"retrive_next_sibling": inputs["retrive_next_sibling"] * 0 - 1}
+
+
+def _keep_rejected(tree: Tree, walk: Walk) -> Walk:
+    return replace(walk, rejected=walk.rejected & False)
+
+
+def _exclude_last_only(tree: Tree, walk: Walk) -> Walk:
+    """Siblings ascend, so the last rejected is the one with the highest node."""
+    above = walk.rejected.flip(1).long().cumsum(dim=1).flip(1)
+    return replace(walk, rejected=walk.rejected & (above == 1))
+
+
+def _compute_places(inputs: dict[str, Any]) -> dict[str, Any]:
+    """retrive_index is taken for b * N + node."""
+    import torch
+
+    given = inputs["retrive_index"]
+    places = torch.arange(given.numel(), device=given.device).reshape(given.shape)
+    return {"retrive_index": places}
+
+
+def _accept_nodes(**inputs: Any) -> Triple:
+    """accept_index holds nodes instead of places."""
+    predicts, accept_index, count = run_torch(**inputs)
+    return predicts, accept_index % inputs["candidates"].shape[1], count
+
+
+def _predict_at_own_place(**inputs: Any) -> Triple:
+    """Accepted drafts stand at their own place instead of that of the token before."""
+    predicts, accept_index, count = run_torch(**inputs)
+    path = accept_index.long().clamp(min=0)
+    at = count[:, None].long()
+    last = predicts[path.gather(1, at)]
+    shifted = predicts.clone()
+    for level in range(1, path.shape[1]):
+        on_path = accept_index[:, level] >= 0
+        tokens = predicts[path[:, level - 1]]
+        shifted[path[on_path, level]] = tokens[on_path]
+    shifted[path[:, :1]] = last
+    return shifted, accept_index, count
+
+
+def _count_bonus(**inputs: Any) -> Triple:
+    predicts, accept_index, count = run_torch(**inputs)
+    return predicts, accept_index, (count + 1).clamp(max=inputs["candidates"].shape[1])
+
+
+def _leave_unwritten(
+    predicts: Any, accept_index: Any, accept_token_num: Any, **inputs: Any
+) -> None:
+    """The last token is written only after a rejection."""
+    tree, walk = _walk(inputs)
+    answer = finish_walk(tree, walk, inputs[LAST_COIN])
+    stands = ~walk.rejected.any(dim=1)
+    place = tree.retrive_index.gather(1, walk.node[:, None])[:, 0]
+    before = predicts[place[stands]]
+    for given, value in zip((predicts, accept_index, accept_token_num), answer, strict=True):
+        given.copy_(value)
+    predicts[place[stands]] = before
+
+
+def _write_past_end(predicts: Any, accept_index: Any, accept_token_num: Any, **inputs: Any) -> None:
+    """A path of one node more than there are is written."""
+    answer = run_torch(**inputs)
+    for given, value in zip((predicts, accept_index, accept_token_num), answer, strict=True):
+        given.copy_(value)
+    write_past(accept_index)
+
+
+def _use_scratch(predicts: Any, accept_index: Any, accept_token_num: Any, **inputs: Any) -> None:
+    """Right: marks in draft_probs, writes into what it is handed and nothing unspecified."""
+    tree, walk = _walk(inputs)
+    inputs["draft_probs"].fill_(0.5)
+    tokens, places, count = finish_walk(tree, walk, inputs[LAST_COIN])
+    accept_token_num.copy_(count)
+    named, written = places >= 0, tokens >= 0
+    accept_index[named] = places[named]
+    predicts[written] = tokens[written]
+
+
+def _float32(**inputs: Any) -> Triple:
+    """Right: the last token by float32 scans over normalised masses."""
+    tree, walk = _walk(inputs)
+    predicts, accept_index, count = finish_walk(tree, walk, inputs[LAST_COIN])
+    place = tree.retrive_index.gather(1, walk.node[:, None])[:, 0]
+    predicts[place] = draw_in_float32(take_residual(tree, walk), inputs[LAST_COIN]).int()
+    return predicts, accept_index, count
+
+
+class _LeaveGarbage:
+    """Right: unspecified entries hold something else after every call."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __call__(self, **inputs: Any) -> Triple:
+        self._calls += 1
+        predicts, accept_index, count = run_torch(**inputs)
+        garbage = 1000 * self._calls
+        predicts = predicts.masked_fill(predicts < 0, garbage)
+        return predicts, accept_index.masked_fill(accept_index < 0, garbage), count
+
+
+HARMS = (
+    Harm("keep_rejected", "rejected drafts can be drawn again", _ended(_keep_rejected)),
+    Harm("exclude_last_only", "only one rejected sibling is out", _ended(_exclude_last_only)),
+    Harm("forget_running_sum", "siblings' sum is not accumulated", _nudged(_forget_running_sum)),
+    Harm("keep_running_sum", "the sum is not reset after acceptance", _nudged(_keep_running_sum)),
+    Harm("keep_exclusions", "rejected siblings stay excluded", _nudged(_keep_exclusions)),
+    Harm("coin_by_level", "the coin of the level, not of the node", _nudged(_coin_by_level)),
+    Harm("row_by_level", "the row of the level, not of the node", _nudged(_row_by_level)),
+    Harm("first_child_only", "siblings are not tried", edit_inputs(run_torch, _drop_siblings)),
+    Harm("compute_places", "retrive_index is not read", edit_inputs(run_torch, _compute_places)),
+    Harm("accept_nodes", "accept_index holds nodes, not places", _accept_nodes),
+    Harm("predict_at_own_place", "drafts stand one place too late", _predict_at_own_place),
+    Harm("count_bonus", "accept_token_num counts the drawn token", _count_bonus),
+    Harm("leave_unwritten", "the last token is not always written", _leave_unwritten),
+    Harm("write_past_end", "one element past accept_index is written", _write_past_end),
+    *list_speculative_harms(run_torch),
+    Harm("use_scratch", "draft_probs are overwritten", _use_scratch, right=True),
+    Harm("float32", "float32 scans, normalised first", _float32, right=True),
+    Harm("leave_garbage", "unspecified entries differ by call", _LeaveGarbage(), right=True),
+)  # fmt: skip

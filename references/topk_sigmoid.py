@@ -1,0 +1,83 @@
+"""Sigmoid gating: sigmoid of every logit, the k largest by score plus bias, weighed by the score.
+
+Semantics: without a bias Llama-4's router and Composable Kernel's topk_sigmoid (example
+09_topk_softmax @078ec9d), with one the ungrouped router of DeepSeek-V3's descendants as aiter
+`topk_gating` (score_func="sigmoid", @e4048607) and sgl-kernel `topk_sigmoid` compute it.  The
+former compares logits and the latter float32 scores, which are all 1 from a logit of 17 on; keys
+that are equal within float32 rounding are interchangeable, so that both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .judging.elementwise import TINY, Array
+from .judging.gating import (
+    add_bias,
+    choose_weights,
+    find_specified,
+    judge_gating,
+    take_top,
+    widen_by_bias,
+)
+from .judging.selection import judge_ids
+from .judging.verdict import Judgement, Verdict
+
+#: Roundings of float32 in a sigmoid: exp2, the reciprocal and an approximate division are good to
+#: 2 ulp, which is four half-ulps each, and adding 1 rounds once: 13, and three to spare.
+ROUNDINGS = 16 * 2.0**-24
+
+
+def oracle(
+    gating_output: Array, topk: int, renormalize: bool, correction_bias: Array | None
+) -> dict[str, Any]:
+    """gating_output f64 [T, E], finite correction_bias f64 [E] -> weights f64, ids i32 [T, k].
+
+    Descending by key, lowest index among equals; rows that hold NaN, +inf or only -inf give ids
+    0..k-1 and NaN weights, which stands for `unspecified`.
+    """
+    specified = find_specified(gating_output)
+    scores = sigmoid(np.where(specified[:, None], gating_output, 0.0))
+    keys = np.where(specified[:, None], add_bias(scores, correction_bias), 0.0)
+    ids = take_top(keys, topk)
+    weights = choose_weights(scores, ids, renormalize)
+    weights[~specified] = np.nan
+    return {"topk_weights": weights, "topk_ids": ids.astype(np.int32)}
+
+
+def judge(
+    inputs: Mapping[str, Any], outputs: Mapping[str, Any], *, dtype: str, strict: bool
+) -> Verdict:
+    """Judge topk_weights [T, k] and topk_ids [T, k] for the inputs of `oracle`."""
+    del dtype  # the logits are exact in float64 and every kernel computes in float32
+    logits, bias = inputs["gating_output"], inputs["correction_bias"]
+    judgement = Judgement()
+    usable = judge_ids(judgement, outputs["topk_ids"], logits.shape[1])
+    rows = usable & find_specified(logits)
+    logits = np.where(rows[:, None], logits, 0.0)
+    scores, slack = sigmoid(logits), sigmoid_slack(logits)
+    keys = add_bias(scores, bias)
+    room = widen_by_bias(slack, keys, bias)
+    judge_gating(judgement, outputs, scores, keys, slack, rows, inputs["renormalize"], strict, room)
+    return judgement.verdict()
+
+
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-x)) of any logits but NaN, without overflow and exact at both ends."""
+    power = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits < 0, power, 1.0) / (1.0 + power))
+
+
+def sigmoid_slack(logits: Array) -> Array:
+    """How far float32 rounding may move the sigmoid of each logit, absolutely.
+
+    exp(-x) is off by a relative |x| * 2^-24 twice, once for the product with log2(e) and once for
+    that constant, which reaches the score by a share of 1 - sigmoid(x); below the smallest normal
+    number the score may be flushed to zero.
+    """
+    scores = sigmoid(logits)
+    distance = np.where(np.isfinite(logits), np.abs(logits), 0.0)
+    return np.asarray(scores * (ROUNDINGS + (1.0 - scores) * distance * 2.0**-23) + TINY)
