@@ -10,7 +10,7 @@ import numpy as np
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.drafts import CHAIN_PATTERNS
 from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row
-from rocmoe.ops.core.speculative import (
+from rocmoe.ops.families.speculative import (
     CANDIDATES,
     COINS,
     SPECULATIVE_SIZES,

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import check_topk
 from rocmoe.ops.core.patterns.expert_ids import PATTERNS, STALE_ROWS
-from rocmoe.ops.core.sorting import (
+from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row, Sizes
+from rocmoe.ops.families.gating import check_topk
+from rocmoe.ops.families.sorting import (
     check_unit,
     find_block_owners,
     ids_out_of_contract,
@@ -19,7 +20,6 @@ from rocmoe.ops.core.sorting import (
     scatter_entries,
     sort_blocks,
 )
-from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row, Sizes
 from rocmoe.references import moe_align_block_size as reference
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.expert_ids import PATTERNS, STALE_ROWS, spoil_padded_rows
-from rocmoe.ops.core.sorting import (
+from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row
+from rocmoe.ops.families.sorting import (
     NO_MASK,
     SORTING_DERIVED,
     SORTING_INPUTS,
@@ -30,7 +31,6 @@ from rocmoe.ops.core.sorting import (
     sort_blocks,
     sorting_degenerate,
 )
-from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row
 from rocmoe.references import moe_sorting as reference
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import ITEM_BYTES
 from rocmoe.ops.core.patterns.hidden_states import PATTERNS
-from rocmoe.ops.core.qk import (
+from rocmoe.ops.core.spec import DTYPES, Argument, Cost, Inputs, OpSpec, Param, Row
+from rocmoe.ops.families.gating import ITEM_BYTES
+from rocmoe.ops.families.qk import (
     DERIVED,
     EPS,
     HEAD_SIZES,
@@ -24,7 +25,6 @@ from rocmoe.ops.core.qk import (
     join_heads,
     normalize_heads,
 )
-from rocmoe.ops.core.spec import DTYPES, Argument, Cost, Inputs, OpSpec, Param, Row
 from rocmoe.references import qk_norm_rope as reference
 
 #: Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.2.2).

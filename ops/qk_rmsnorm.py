@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import ITEM_BYTES
 from rocmoe.ops.core.patterns.hidden_states import PATTERNS
-from rocmoe.ops.core.qk import (
+from rocmoe.ops.core.spec import DTYPES, LAYOUTS, Argument, Cost, Inputs, OpSpec, Row
+from rocmoe.ops.families.gating import ITEM_BYTES
+from rocmoe.ops.families.qk import (
     DERIVED,
     EPS,
     HEAD_SIZES,
@@ -23,7 +24,6 @@ from rocmoe.ops.core.qk import (
     join_heads,
     normalize_heads,
 )
-from rocmoe.ops.core.spec import DTYPES, LAYOUTS, Argument, Cost, Inputs, OpSpec, Row
 from rocmoe.references import qk_rmsnorm as reference
 
 

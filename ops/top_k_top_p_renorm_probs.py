@@ -10,7 +10,8 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.probabilities import PATTERNS
-from rocmoe.ops.core.renorm import (
+from rocmoe.ops.core.spec import Argument, Inputs, OpSpec, Param
+from rocmoe.ops.families.renorm import (
     ALL_TOKENS,
     OUTPUTS,
     PROBS,
@@ -33,7 +34,6 @@ from rocmoe.ops.core.renorm import (
     renorm_out_of_contract,
     vocabulary_of,
 )
-from rocmoe.ops.core.spec import Argument, Inputs, OpSpec, Param
 from rocmoe.references import top_k_top_p_renorm_probs as reference
 
 ORDERS = ("joint", "top_k_first")

@@ -10,7 +10,8 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.probabilities import PATTERNS
-from rocmoe.ops.core.renorm import (
+from rocmoe.ops.core.spec import Inputs, OpSpec
+from rocmoe.ops.families.renorm import (
     LARGEST_BELOW_ONE,
     OUTPUTS,
     PROBS,
@@ -29,7 +30,6 @@ from rocmoe.ops.core.renorm import (
     renorm_out_of_contract,
     vocabulary_of,
 )
-from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.references import top_p_renorm_probs as reference
 from rocmoe.references.judging.support import accumulation_error
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import (
+from rocmoe.ops.core.patterns.logits import PATTERNS
+from rocmoe.ops.core.spec import DTYPES, Argument, Inputs, OpSpec, Row
+from rocmoe.ops.families.gating import (
     BIAS_ARGUMENT,
     CORRECTION_BIAS,
     GATING_SIZES,
@@ -20,8 +22,6 @@ from rocmoe.ops.core.gating import (
     gating_degenerate,
     sort_experts,
 )
-from rocmoe.ops.core.patterns.logits import PATTERNS
-from rocmoe.ops.core.spec import DTYPES, Argument, Inputs, OpSpec, Row
 from rocmoe.references import topk_sigmoid as reference
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import (
+from rocmoe.ops.core.patterns.logits import PATTERNS
+from rocmoe.ops.core.spec import DTYPES, Argument, Inputs, OpSpec, Param, Row
+from rocmoe.ops.families.gating import (
     GATING_SIZES,
     OUTPUTS,
     check_topk,
     gating_cost,
     gating_degenerate,
 )
-from rocmoe.ops.core.patterns.logits import PATTERNS
-from rocmoe.ops.core.spec import DTYPES, Argument, Inputs, OpSpec, Param, Row
 from rocmoe.references import topk_softmax as reference
 
 

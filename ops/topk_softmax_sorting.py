@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from rocmoe.ops import moe_sorting, topk_softmax
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import RENORMALIZE, gating_cost
 from rocmoe.ops.core.patterns.logits import PATTERNS
-from rocmoe.ops.core.sorting import (
+from rocmoe.ops.core.spec import DTYPES, Argument, Cost, Inputs, OpSpec, Row
+from rocmoe.ops.families.gating import RENORMALIZE, gating_cost
+from rocmoe.ops.families.sorting import (
     NO_MASK,
     SORTING_DERIVED,
     SORTING_INPUTS,
@@ -25,7 +26,6 @@ from rocmoe.ops.core.sorting import (
     mask_written,
     sorting_degenerate,
 )
-from rocmoe.ops.core.spec import DTYPES, Argument, Cost, Inputs, OpSpec, Row
 from rocmoe.references import topk_softmax_sorting as reference
 
 

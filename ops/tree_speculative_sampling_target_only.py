@@ -10,7 +10,7 @@ import numpy as np
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.drafts import PATTERNS
 from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Param, Row
-from rocmoe.ops.core.speculative import (
+from rocmoe.ops.families.speculative import (
     CANDIDATES,
     COINS,
     SPECULATIVE_SIZES,
@@ -25,7 +25,7 @@ from rocmoe.ops.core.speculative import (
     size_by_model,
     verification_degenerate,
 )
-from rocmoe.ops.core.tree_walk import Tree, finish_walk, start_walk, take_step
+from rocmoe.ops.families.tree_walk import Tree, finish_walk, start_walk, take_step
 from rocmoe.references import tree_speculative_sampling_target_only as reference
 
 

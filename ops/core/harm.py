@@ -29,7 +29,7 @@ class Harm:
 def list_harmed_ops() -> tuple[str, ...]:
     """The ops that have harmed kernels, sorted."""
     package = importlib.import_module("rocmoe.ops.harms")
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__)))
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg))
 
 
 def load_harms(op: str) -> dict[str, Harm]:

@@ -11,8 +11,8 @@ from rocmoe.ops.chain_speculative_sampling import (
     take_residual,
 )
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.speculative import draw_tokens
-from rocmoe.ops.core.speculative_harms import (
+from rocmoe.ops.families.speculative import draw_tokens
+from rocmoe.ops.harms.shared.speculative import (
     LAST_COIN,
     add_up,
     draw_in_float32,

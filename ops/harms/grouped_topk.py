@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rocmoe.ops.core.gating import sort_experts
-from rocmoe.ops.core.gating_harms import Gate, Pair, list_gating_harms, lose_ties, spoil_answer
 from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.families.gating import sort_experts
 from rocmoe.ops.grouped_topk import (
     finish,
     keep_groups,
@@ -17,6 +16,7 @@ from rocmoe.ops.grouped_topk import (
     score,
     score_groups,
 )
+from rocmoe.ops.harms.shared.gating import Gate, Pair, list_gating_harms, lose_ties, spoil_answer
 
 #: Rows from which `drop_factor_for_many` drops the factor.
 MANY_TOKENS = 1024

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.sorting_harms import CacheByPointer, Stale, Uncleared, write_past
+from rocmoe.ops.harms.shared.sorting import CacheByPointer, Stale, Uncleared, write_past
 from rocmoe.ops.moe_align_block_size import run_torch
 
 

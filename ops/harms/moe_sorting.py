@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.sorting_harms import list_sorting_harms
+from rocmoe.ops.harms.shared.sorting import list_sorting_harms
 from rocmoe.ops.moe_sorting import run_torch
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.qk import join_heads, normalize_heads
-from rocmoe.ops.core.qk_harms import (
+from rocmoe.ops.families.qk import join_heads, normalize_heads
+from rocmoe.ops.harms.shared.qk import (
     Inputs,
     Norm,
     Outputs,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.qk import join_heads
-from rocmoe.ops.core.qk_harms import (
+from rocmoe.ops.families.qk import join_heads
+from rocmoe.ops.harms.shared.qk import (
     Inputs,
     Norm,
     Outputs,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.renorm import column, divide_by_sum, keep_from, rank_probs
-from rocmoe.ops.core.renorm_harms import Run, edit_param, list_renorm_harms, read_row_zero
+from rocmoe.ops.families.renorm import column, divide_by_sum, keep_from, rank_probs
+from rocmoe.ops.harms.shared.renorm import Run, edit_param, list_renorm_harms, read_row_zero
 from rocmoe.ops.top_k_renorm_probs import run_torch
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.renorm import column, divide_by_sum, keep_top_k, keep_top_p
-from rocmoe.ops.core.renorm_harms import Run, edit_param, list_renorm_harms, read_row_zero
+from rocmoe.ops.families.renorm import column, divide_by_sum, keep_top_k, keep_top_p
+from rocmoe.ops.harms.shared.renorm import Run, edit_param, list_renorm_harms, read_row_zero
 from rocmoe.ops.harms.top_k_renorm_probs import (
     clamp_to_50,
     cut_rank_ties,

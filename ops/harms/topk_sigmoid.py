@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rocmoe.ops.core.gating import sort_experts
-from rocmoe.ops.core.gating_harms import Pair, list_gating_harms, lose_ties, spoil_answer
 from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.families.gating import sort_experts
+from rocmoe.ops.harms.shared.gating import Pair, list_gating_harms, lose_ties, spoil_answer
 from rocmoe.ops.topk_sigmoid import run_torch, weigh
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rocmoe.ops import moe_sorting, topk_softmax
 from rocmoe.ops.core.harm import Harm, load_harms
-from rocmoe.ops.core.sorting_harms import list_sorting_harms
+from rocmoe.ops.harms.shared.sorting import list_sorting_harms
 from rocmoe.ops.topk_softmax_sorting import run_torch
 
 #: Harmed choices that the sort of them must be caught, or accepted, by.

@@ -7,21 +7,21 @@ from dataclasses import fields, replace
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.speculative_harms import (
-    LAST_COIN,
-    Kernel,
-    draw_in_float32,
-    edit_inputs,
-    list_speculative_harms,
-    write_past,
-)
-from rocmoe.ops.core.tree_walk import (
+from rocmoe.ops.families.tree_walk import (
     Tree,
     Walk,
     finish_walk,
     start_walk,
     take_residual,
     take_step,
+)
+from rocmoe.ops.harms.shared.speculative import (
+    LAST_COIN,
+    Kernel,
+    draw_in_float32,
+    edit_inputs,
+    list_speculative_harms,
+    write_past,
 )
 from rocmoe.ops.tree_speculative_sampling_target_only import run_torch
 

@@ -10,8 +10,8 @@ from rocmoe.ops.core.harm import find_harm
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs, round_to
 from rocmoe.ops.core.patterns.probabilities import PATTERNS
-from rocmoe.ops.core.renorm import keep_top_k, keep_top_p, make_row, mark_kept
 from rocmoe.ops.core.spec import load_op
+from rocmoe.ops.families.renorm import keep_top_k, keep_top_p, make_row, mark_kept
 from rocmoe.profiles.examination import examine
 from rocmoe.references.judging.support import find_specified
 

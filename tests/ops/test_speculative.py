@@ -10,7 +10,7 @@ from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.patterns.drafts import CHAIN_PATTERNS, PATTERNS
 from rocmoe.ops.core.spec import load_op
-from rocmoe.ops.core.speculative import add_siblings, draw_tokens
+from rocmoe.ops.families.speculative import add_siblings, draw_tokens
 from rocmoe.ops.harms.chain_speculative_sampling import HARMS as CHAIN_HARMS
 from rocmoe.profiles.examination import examine
 from rocmoe.references.judging import replay as replaying

@@ -79,9 +79,7 @@ def test_an_unknown_status_is_refused_with_its_place(tmp_path):
     document = json.loads((KEPT / "v1.json").read_text())
     document["results"][0]["status"] = "fine"
     (tmp_path / "a.json").write_text(json.dumps(document))
-    with pytest.raises(
-        RocmoeError, match=r"Invalid enum value 'fine'.*results.*status"
-    ):
+    with pytest.raises(RocmoeError, match=r"Invalid enum value 'fine'.*results.*status"):
         read_artifact(tmp_path / "a.json")
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import Implementation
@@ -56,9 +57,19 @@ def write(tensor, offset, value):
 @pytest.mark.parametrize(
     ("function", "check", "output", "index"),
     [
-        (destination(lambda g, w, i: write(w, w.numel(), 0)), "no_write_outside", "topk_weights", ()),
+        (
+            destination(lambda g, w, i: write(w, w.numel(), 0)),
+            "no_write_outside",
+            "topk_weights",
+            (),
+        ),
         (destination(lambda g, w, i: write(i, -1, 0)), "no_write_outside", "topk_ids", ()),
-        (destination(lambda g, w, i: g[2, 3].fill_(0)), "inputs_unchanged", "gating_output", (2, 3)),
+        (
+            destination(lambda g, w, i: g[2, 3].fill_(0)),
+            "inputs_unchanged",
+            "gating_output",
+            (2, 3),
+        ),
         (destination(lambda g, w, i: write(g, 17, 0)), "inputs_unchanged", "gating_output", ()),
         (leave_one_unwritten(), "all_written", "topk_weights", (5, 2)),
     ],

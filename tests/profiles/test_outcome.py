@@ -2,6 +2,7 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
+
 from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.core.spec import load_op

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case, Value
-from rocmoe.ops.core.gating import check_topk
 from rocmoe.ops.core.patterns.expert_ids import OUT_OF_CONTRACT
 from rocmoe.ops.core.spec import Argument, Param, Sizes
+from rocmoe.ops.families.gating import check_topk
 from rocmoe.references.moe_sorting import SLOT_SHIFT, count_positions
 
 SORTING_SIZES = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.sorting_spoilers import SPOILERS, Sorted, Spoil, read_slots
+from rocmoe.ops.harms.shared.sorting_spoilers import SPOILERS, Sorted, Spoil, read_slots
 
 Kernel = Callable[..., Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.core.qk import normalize_heads
+from rocmoe.ops.families.qk import normalize_heads
 
 Inputs = dict[str, Any]
 Outputs = tuple[Any, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rocmoe.ops.core.speculative import draw_tokens
+from rocmoe.ops.families.speculative import draw_tokens
 from rocmoe.references.judging.replay import SMALLEST_THRESHOLD
 from rocmoe.references.tree_speculative_sampling_target_only import UNSPECIFIED
 

@@ -1,0 +1,1 @@
+"""What the ops of one family share in their declarations: gating, sorting, renorm and so on."""
