@@ -155,9 +155,10 @@ def _record_check(check: Check) -> CheckRecord:
 
 
 def write_artifact(artifact: Artifact, path: Path) -> None:
-    """Write an artifact whole or not at all: temporary file, fsync, rename."""
-    text = msgspec.json.format(msgspec.json.encode(artifact), indent=1) + b"\n"
-    write_atomically(path, text)
+    """Write an artifact, a line a result, whole or not at all: temporary file, fsync, rename."""
+    head = msgspec.json.encode(msgspec.structs.replace(artifact, results=[])).removesuffix(b"]}")
+    results = b",\n".join(msgspec.json.encode(result) for result in artifact.results)
+    write_atomically(path, head + b"\n" + results + b"\n]}\n")
 
 
 def check_writable(path: Path, option: str) -> None:
