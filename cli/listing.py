@@ -9,6 +9,9 @@ import typer
 
 from rocmoe.cli.show import OutputFormat, show_rows
 
+#: Characters of a cell before it is wrapped; the words of cases are never broken.
+WRAP = 48
+
 
 class Kind(str, Enum):
     """What can be listed."""
@@ -42,4 +45,4 @@ def list_things(
         Kind.models: (catalog.list_model_rows, catalog.MODEL_COLUMNS),
         Kind.patterns: (catalog.list_pattern_rows, catalog.PATTERN_COLUMNS),
     }[kind]
-    show_rows(rows(), columns, form)
+    show_rows(rows(), columns, form, wrap=WRAP)

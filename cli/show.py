@@ -27,15 +27,26 @@ class OutputFormat(str, Enum):
     markdown = "markdown"
 
 
-def format_table(rows: Sequence[Sequence[str]], columns: Sequence[str], form: OutputFormat) -> str:
-    """Rows as a table to read or as Markdown."""
+def format_table(
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    form: OutputFormat,
+    wrap: int | None = None,
+) -> str:
+    """Rows as a table to read, its cells wrapped at `wrap` characters, or as Markdown."""
     from tabulate import tabulate
 
     style = "github" if form is OutputFormat.markdown else "simple"
-    return str(tabulate(rows, columns, tablefmt=style, disable_numparse=True))
+    width = None if form is OutputFormat.markdown else wrap
+    return str(tabulate(rows, columns, tablefmt=style, disable_numparse=True, maxcolwidths=width))
 
 
-def show_rows(rows: Sequence[Sequence[str]], columns: Sequence[str], form: OutputFormat) -> None:
+def show_rows(
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    form: OutputFormat,
+    wrap: int | None = None,
+) -> None:
     """Print rows as a table, as Markdown, or as a JSON list of objects."""
     if form is OutputFormat.json:
         import msgspec
@@ -43,7 +54,7 @@ def show_rows(rows: Sequence[Sequence[str]], columns: Sequence[str], form: Outpu
         objects = [dict(zip(columns, row, strict=True)) for row in rows]
         typer.echo(msgspec.json.format(msgspec.json.encode(objects), indent=1).decode())
     else:
-        typer.echo(format_table(rows, columns, form))
+        typer.echo(format_table(rows, columns, form, wrap))
 
 
 def show_run(artifact: Artifact, path: Path, form: OutputFormat) -> None:

@@ -94,7 +94,7 @@ def collect_environment(
     return Environment(
         rocmoe=__version__,
         python=platform.python_version(),
-        system=platform.platform(),
+        system=_name_system(platform.system(), platform.release()),
         machine=platform.machine(),
         cpu_model=find_cpu_model(root),
         cpu_count=os.cpu_count(),
@@ -112,6 +112,12 @@ def collect_environment(
         libraries=attempt(list_peers) or {},
         variables=select_variables(environ),
     )
+
+
+def _name_system(system: str, release: str) -> str:
+    """`Linux 6.8.0`: what follows the number in a kernel's release often names its host."""
+    number = re.match(r"[0-9.]*[0-9]", release)
+    return f"{system} {number[0]}" if number else system
 
 
 def attempt(probe: Callable[..., T], *arguments: Any) -> T | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rocmoe.profiles.environment import (
     Environment,
+    _name_system,
     attempt,
     collect_environment,
     find_triton,
@@ -208,3 +209,15 @@ def test_attempt_swallows_what_a_probe_raises_and_warns() -> None:
 
     assert attempt(warn) == "seen"
     assert attempt(lambda: {}["libamd_smi.so"]) is None
+
+
+@pytest.mark.parametrize(
+    ("release", "named"),
+    [
+        ("6.8.0-45-generic", "Linux 6.8.0"),
+        ("5.15.0.internal-host7", "Linux 5.15.0"),
+        ("x", "Linux"),
+    ],
+)
+def test_the_system_is_named_without_its_host(release, named):
+    assert _name_system("Linux", release) == named
