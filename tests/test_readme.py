@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from rocmoe.cli.show import OutputFormat, format_table, show_run
 from rocmoe.profiles.artifact import read_artifact
 from rocmoe.profiles.catalog import OP_COLUMNS, list_op_rows

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rocmoe.ops.chain_speculative_sampling import (
+    SPEC,
     count_accepted,
     find_passing,
     run_torch,
@@ -12,31 +14,37 @@ from rocmoe.ops.chain_speculative_sampling import (
 )
 from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.families.speculative import draw_tokens
+from rocmoe.ops.harms.shared.any_op import (
+    Inputs,
+    WriteInto,
+    spoil_outputs,
+    write_past_end,
+    write_where,
+)
 from rocmoe.ops.harms.shared.speculative import (
     LAST_COIN,
     add_up,
     draw_in_float32,
     list_speculative_harms,
-    write_past,
 )
 
 Pair = tuple[Any, Any]
 _DECIDES = ("candidates", "target_probs", "uniform_samples", "threshold_single", "threshold_acc")
 
 
-def _count(inputs: dict[str, Any]) -> Any:
+def _count(inputs: Inputs) -> Any:
     return count_accepted(**{name: inputs[name] for name in _DECIDES})
 
 
-def _left(inputs: dict[str, Any], length: Any) -> Any:
+def _left(inputs: Inputs, length: Any) -> Any:
     return take_residual(inputs["candidates"], inputs["target_probs"], length)
 
 
-def _draw(inputs: dict[str, Any], length: Any, mass: Any) -> Pair:
+def _draw(inputs: Inputs, length: Any, mass: Any) -> Pair:
     return length.int(), draw_tokens(mass, inputs[LAST_COIN]).int()
 
 
-def _row(inputs: dict[str, Any], rows: Any) -> Any:
+def _row(inputs: Inputs, rows: Any) -> Any:
     """Rows `rows` [B] of the target, in full."""
     target = inputs["target_probs"]
     return target.gather(1, rows[:, None, None].expand(-1, 1, target.shape[2]))[:, 0]
@@ -64,8 +72,7 @@ def _count_all_passing(**inputs: Any) -> Pair:
     return _draw(inputs, length, _left(inputs, length))
 
 
-def _count_bonus(**inputs: Any) -> Pair:
-    length, bonus = run_torch(**inputs)
+def _count_bonus(inputs: Inputs, length: Any, bonus: Any) -> Pair:
     return length + 1, bonus
 
 
@@ -117,59 +124,55 @@ def _add_in_half_precision(**inputs: Any) -> Pair:
     return length.int(), hit.byte().argmax(dim=-1).int()
 
 
-def _leave_unwritten(accept_length: Any, bonus_token: Any, **inputs: Any) -> None:
+def _stop_after_rejection(inputs: Inputs, length: Any, bonus: Any) -> Mapping[str, Any]:
     """Where all drafts are accepted, the bonus token is what stood there."""
-    length, bonus = run_torch(**inputs)
-    accept_length.copy_(length)
-    done = length == inputs["candidates"].shape[1] - 1
-    bonus_token.copy_(bonus.where(~done, bonus_token))
-
-
-def _write_past_end(accept_length: Any, bonus_token: Any, **inputs: Any) -> None:
-    """One sequence more than there are is written."""
-    length, bonus = run_torch(**inputs)
-    accept_length.copy_(length)
-    bonus_token.copy_(bonus)
-    write_past(bonus_token)
+    return {"bonus_token": length < inputs["candidates"].shape[1] - 1}
 
 
 def _float32(**inputs: Any) -> Pair:
     """Right: float32 throughout, probabilities normalised first, a product for the quotient."""
-    candidates, target = inputs["candidates"], inputs["target_probs"]
-    probability = target[:, :-1].gather(2, candidates[:, 1:, None])[:, :, 0]
     coins = inputs["uniform_samples"][:, :-1] * max(inputs["threshold_acc"], 1e-9)
+    probability = _read_drafts(inputs)
     passing = (coins <= probability) | (probability >= inputs["threshold_single"])
     length = passing.long().cumprod(dim=1).sum(dim=1)
     bonus = draw_in_float32(_left(inputs, length), inputs[LAST_COIN])
     return length.int(), bonus.int()
 
 
-def _write_in_place(accept_length: Any, bonus_token: Any, **inputs: Any) -> None:
-    """Right: writes into what it is handed, by a reciprocal of threshold_acc."""
-    inverse = 1.0 / max(inputs["threshold_acc"], 1e-9)
-    candidates, target = inputs["candidates"], inputs["target_probs"]
-    probability = target[:, :-1].gather(2, candidates[:, 1:, None])[:, :, 0]
-    passing = inputs["uniform_samples"][:, :-1] <= probability * inverse
+def _multiply_by_reciprocal(**inputs: Any) -> Pair:
+    """Right: by a reciprocal of threshold_acc."""
+    probability = _read_drafts(inputs)
+    scaled = probability * (1.0 / max(inputs["threshold_acc"], 1e-9))
+    passing = inputs["uniform_samples"][:, :-1] <= scaled
     passing |= probability.double() >= inputs["threshold_single"]
     length = passing.long().cumprod(dim=1).sum(dim=1)
-    accept_length.copy_(length)
-    bonus_token.copy_(draw_tokens(_left(inputs, length), inputs[LAST_COIN]))
+    return _draw(inputs, length, _left(inputs, length))
+
+
+def _read_drafts(inputs: Inputs) -> Any:
+    """The target's probability [B, N - 1] of each draft."""
+    drafts = inputs["candidates"][:, 1:, None]
+    return inputs["target_probs"][:, :-1].gather(2, drafts)[:, :, 0]
 
 
 HARMS = (
     Harm("keep_rejected", "the rejected draft can be drawn again", _keep_rejected),
     Harm("exclude_last_draft", "the last accepted draft is excluded", _exclude_last_draft),
     Harm("count_all_passing", "drafts after a rejection are counted", _count_all_passing),
-    Harm("count_bonus", "accept_length counts the bonus token", _count_bonus),
+    Harm("count_bonus", "accept_length counts the bonus token",
+         spoil_outputs(run_torch, _count_bonus)),
     Harm("draw_from_first_row", "all accepted: drawn from row 0", _draw_from_first_row),
     Harm("draw_from_row_before", "drawn from the row before", _draw_from_row_before),
     Harm("exclusive_prefix", "drawn by an exclusive prefix", _draw_by_exclusive_prefix),
     Harm("prefix_at_least", "drawn by prefix >= coin * sum", _draw_at_least),
     Harm("forget_sum", "the coin is not multiplied by the sum", _forget_sum),
     Harm("half_precision_sum", "prefixes are added in float16", _add_in_half_precision),
-    Harm("leave_unwritten", "the bonus after accepted drafts is not written", _leave_unwritten),
-    Harm("write_past_end", "one element past bonus_token is written", _write_past_end),
+    Harm("leave_unwritten", "the bonus after accepted drafts is not written",
+         write_where(run_torch, SPEC.outputs, _stop_after_rejection)),
+    Harm("write_past_end", "one element past bonus_token is written",
+         write_past_end(run_torch, SPEC.outputs, "bonus_token")),
     *list_speculative_harms(run_torch),
     Harm("float32", "float32 scans, normalised first", _float32, right=True),
-    Harm("write_in_place", "writes into the outputs given", _write_in_place, right=True),
-)
+    Harm("write_in_place", "writes into the outputs given",
+         WriteInto(_multiply_by_reciprocal, SPEC.outputs), right=True),
+)  # fmt: skip

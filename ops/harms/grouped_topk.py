@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,16 @@ from rocmoe.ops.grouped_topk import (
     score,
     score_groups,
 )
-from rocmoe.ops.harms.shared.gating import Gate, Pair, list_gating_harms, lose_ties, spoil_answer
+from rocmoe.ops.harms.shared.any_op import Inputs, Kernel, spoil_outputs
+from rocmoe.ops.harms.shared.gating import (
+    LOG2_E,
+    Pair,
+    apply_sigmoid,
+    list_bias_harms,
+    list_gating_harms,
+    lose_ties,
+)
+from rocmoe.ops.harms.shared.values import drop_lane
 
 #: Rows from which `drop_factor_for_many` drops the factor.
 MANY_TOKENS = 1024
@@ -27,8 +37,6 @@ class _Kernel:
     """run_torch in replaceable steps, called with the canonical inputs by keyword."""
 
     score: Callable[[Any, str], Any] = score
-    #: (bias, logits) -> the bias as the kernel reads it.
-    read_bias: Callable[[Any, Any], Any] = lambda bias, logits: bias
     edit_keys: Callable[[Any], Any] = lambda keys: keys
     #: Whether groups are scored by a sum, given whether there is a bias.
     by_sum: Callable[[bool], bool] = lambda biased: biased
@@ -42,22 +50,12 @@ class _Kernel:
         logits, bias = inputs["gating_output"], inputs["correction_bias"]
         shared = inputs["num_fused_shared_experts"]
         scores = self.score(logits, inputs["scoring_func"])
-        if bias is not None:
-            bias = self.read_bias(bias, logits)
         keys = self.edit_keys(scores if bias is None else scores + bias)
         groups = score_groups(keys, inputs["num_expert_group"], self.by_sum(bias is not None))
         kept = self.keep_groups(groups, inputs["topk_group"])
         ids = self.choose(mask_groups(keys, kept, self.mask), inputs["topk"] - shared)
         weights = self.weigh(scores, keys, bias)
         return finish(weights, ids, inputs["renormalize"], inputs["routed_scaling_factor"], shared)
-
-
-def _drop_lane(keys: Any) -> Any:
-    """Lane 63 of every 64 never takes part in the reduction."""
-    import torch
-
-    lanes = torch.arange(keys.shape[1], device=keys.device) % 64
-    return keys.masked_fill(lanes == 63, -1e30)
 
 
 def _lose_tied_groups(group_scores: Any, topk_group: int) -> Any:
@@ -69,11 +67,6 @@ def _lose_tied_groups(group_scores: Any, topk_group: int) -> Any:
 
 def _keep_one_less(group_scores: Any, topk_group: int) -> Any:
     return keep_groups(group_scores, max(topk_group - 1, 1))
-
-
-def _misread(bias: Any, logits: Any) -> Any:
-    """The memory of the bias is read in the dtype of the logits (ops of aiter @e4048607)."""
-    return bias.view(logits.dtype)[: bias.numel()].float()
 
 
 def _recover(scores: Any, keys: Any, bias: Any) -> Any:
@@ -98,29 +91,29 @@ def _approximate(gating_output: Any, scoring_func: str) -> Any:
 
     logits = gating_output.float()
     if scoring_func == "softmax":
-        powers = torch.exp2((logits - logits.amax(dim=-1, keepdim=True)) * 1.4426950408889634)
+        powers = torch.exp2((logits - logits.amax(dim=-1, keepdim=True)) * LOG2_E)
         return powers * powers.sum(dim=-1, keepdim=True).reciprocal()
     if scoring_func == "sigmoid":
-        return (1.0 + torch.exp2(logits * -1.4426950408889634)).reciprocal()
-    curved = torch.log2(1.0 + torch.exp2(logits * 1.4426950408889634)) * 0.6931471805599453
+        return apply_sigmoid(logits)
+    curved = torch.log2(1.0 + torch.exp2(logits * LOG2_E)) * math.log(2.0)
     return torch.where(logits > 20.0, logits, curved).sqrt()
 
 
-def _scale(change: Callable[[dict[str, Any]], float]) -> Gate:
+def _scale(change: Callable[[Inputs], float]) -> Kernel:
     """A kernel that multiplies the right weights by something more."""
-    return spoil_answer(run_torch, lambda inputs, weights, ids: (weights * change(inputs), ids))
+    return spoil_outputs(run_torch, lambda inputs, weights, ids: (weights * change(inputs), ids))
 
 
-def _spoil_shared(spoil: Callable[[Any, Any], None]) -> Gate:
+def _spoil_shared(spoil: Callable[[Any, Any], None]) -> Kernel:
     """A kernel whose columns of shared experts, if any, are changed in place."""
 
-    def change(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
+    def change(inputs: Inputs, weights: Any, ids: Any) -> Pair:
         shared = inputs["num_fused_shared_experts"]
         if shared:
             spoil(weights[:, -shared:], ids[:, -shared:])
         return weights, ids
 
-    return spoil_answer(run_torch, change)
+    return spoil_outputs(run_torch, change)
 
 
 def _pass_round_robin(weights: Any, ids: Any) -> None:
@@ -132,7 +125,7 @@ def _pass_round_robin(weights: Any, ids: Any) -> None:
     ids.copy_(ids[:, :1] + (turn + torch.arange(count, device=ids.device)) % count)
 
 
-def _sum_shared(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
+def _sum_shared(inputs: Inputs, weights: Any, ids: Any) -> Pair:
     """The sum that the weights are divided by counts the shared experts too."""
     if not inputs["renormalize"]:
         return weights, ids
@@ -140,16 +133,7 @@ def _sum_shared(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
     return weights * (factor / weights.sum(dim=-1, keepdim=True)), ids
 
 
-def _flip(**inputs: Any) -> Pair:
-    """Right: the highest index wins a tie, of groups and of experts."""
-    experts, bias = inputs["gating_output"].shape[1], inputs["correction_bias"]
-    inputs["gating_output"] = inputs["gating_output"].flip(1)
-    inputs["correction_bias"] = None if bias is None else bias.flip(0)
-    weights, ids = run_torch(**inputs)
-    return weights, (experts - 1 - ids).where(ids < experts, ids)
-
-
-def _sort_by_id(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
+def _sort_by_id(inputs: Inputs, weights: Any, ids: Any) -> Pair:
     """Right: ids ascend, whatever their weights; so do the shared ones, which stay last."""
     ordered, places = ids.sort(dim=1)
     return weights.gather(1, places), ordered
@@ -159,8 +143,9 @@ _RIGHT = _Kernel()
 
 HARMS = (
     *list_gating_harms(run_torch),
+    *list_bias_harms(run_torch),
     Harm("drop_lane", "lane 63 is left out of the reduction",
-         replace(_RIGHT, edit_keys=_drop_lane)),
+         replace(_RIGHT, edit_keys=lambda keys: drop_lane(keys, -1e30))),
     Harm("lose_tied_expert", "experts tied with a winner are lost",
          replace(_RIGHT, choose=lose_ties)),
     Harm("lose_tied_group", "groups tied with a kept one are lost",
@@ -174,12 +159,6 @@ HARMS = (
          replace(_RIGHT, by_sum=lambda biased: False)),
     Harm("group_by_sum", "groups are always scored by their two best experts",
          replace(_RIGHT, by_sum=lambda biased: True)),
-    Harm("ignore_bias", "the bias is not added",
-         replace(_RIGHT, read_bias=lambda bias, logits: bias * 0.0)),
-    Harm("round_bias", "the bias is rounded to the dtype of the logits",
-         replace(_RIGHT, read_bias=lambda bias, logits: bias.to(logits.dtype).float())),
-    Harm("misread_bias", "the bias is read in the dtype of the logits",
-         replace(_RIGHT, read_bias=_misread)),
     Harm("weigh_by_key", "the bias is added to the weights too",
          replace(_RIGHT, weigh=lambda scores, keys, bias: keys)),
     Harm("recover_weights", "weights are taken as key minus bias", replace(_RIGHT, weigh=_recover)),
@@ -203,10 +182,9 @@ HARMS = (
     Harm("shared_weight_garbage", "shared experts weigh what memory held",
          _spoil_shared(lambda weights, ids: weights.fill_(-65538.0))),
     Harm("shared_in_sum", "shared experts count in the sum",
-         spoil_answer(run_torch, _sum_shared)),
-    Harm("highest_index_wins", "the highest index wins a tie", _flip, right=True),
+         spoil_outputs(run_torch, _sum_shared)),
     Harm("sorted_by_id", "ids ascend, as an unsorted choice may",
-         spoil_answer(run_torch, _sort_by_id), right=True),
+         spoil_outputs(run_torch, _sort_by_id), right=True),
     Harm("approximate", "exp2, log2 and reciprocals", replace(_RIGHT, score=_approximate),
          right=True),
 )  # fmt: skip

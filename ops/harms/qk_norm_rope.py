@@ -7,27 +7,27 @@ from typing import Any
 
 from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.families.qk import join_heads, normalize_heads
-from rocmoe.ops.harms.shared.qk import (
+from rocmoe.ops.harms.shared.any_op import (
+    Edit,
     Inputs,
-    Norm,
+    Kernel,
     Outputs,
-    Run,
-    copy_into,
-    drop_last_columns,
+    Spoil,
     edit_inputs,
-    list_memory_harms,
-    list_norm_harms,
+    leave_last_row,
     read_dense,
     spoil_outputs,
     write_past_end,
 )
-from rocmoe.ops.qk_norm_rope import look_up, rotate, run_torch, split_qkv
+from rocmoe.ops.harms.shared.qk import Norm, list_head_harms, list_norm_harms
+from rocmoe.ops.harms.shared.values import lower_large, round_to_bfloat16
+from rocmoe.ops.qk_norm_rope import SPEC, look_up, rotate, run_torch, split_qkv
 
 #: What `rotate` is: float32 heads [T, H, D], cos and sin [T, 1, R/2], is_neox_style -> heads.
 Rotation = Callable[[Any, Any, Any, bool], Any]
 
 
-def _compose(normalize: Norm = normalize_heads, turn: Rotation = rotate) -> Run:
+def _compose(normalize: Norm = normalize_heads, turn: Rotation = rotate) -> Kernel:
     """The op with another norm or another rotation."""
 
     def run(
@@ -72,7 +72,7 @@ def _rotate_whole_head(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> A
 
 
 def _round_cache(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
-    return rotate(heads, cos.bfloat16().float(), sin.bfloat16().float(), is_neox_style)
+    return rotate(heads, round_to_bfloat16(cos), round_to_bfloat16(sin), is_neox_style)
 
 
 def _multiply_complex(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> Any:
@@ -88,7 +88,7 @@ def _multiply_complex(heads: Any, cos: Any, sin: Any, is_neox_style: bool) -> An
     return torch.cat((rotated.float(), kept), dim=-1)
 
 
-def _zero_rest(inputs: Inputs, outputs: Outputs) -> Outputs:
+def _zero_rest(inputs: Inputs, *outputs: Any) -> Outputs:
     """What lies beyond rotary_dim is left zero."""
     head_dim = len(inputs["q_weight"])
     q, k, v = (output.unflatten(-1, (-1, head_dim)) for output in outputs)
@@ -97,48 +97,37 @@ def _zero_rest(inputs: Inputs, outputs: Outputs) -> Outputs:
     return q.flatten(-2), k.flatten(-2), v.flatten(-2)
 
 
-def _normalize_v(inputs: Inputs, outputs: Outputs) -> Outputs:
-    q, k, v = outputs
+def _normalize_v(inputs: Inputs, q: Any, k: Any, v: Any) -> Outputs:
     return q, k, join_heads(normalize_heads(v, inputs["k_weight"], inputs["eps"]), v)
 
 
-def _leave_v(inputs: Inputs, outputs: Outputs) -> Outputs:
+def _leave_v(inputs: Inputs, q: Any, k: Any, v: Any) -> Outputs:
     import torch
 
-    q, k, v = outputs
     return q, k, torch.empty_like(v)
 
 
-def _v_from_k(inputs: Inputs, outputs: Outputs) -> Outputs:
-    q, k, _ = outputs
-    heads = (inputs["num_heads_q"], inputs["num_heads_kv"])
-    return q, k, split_qkv(inputs["qkv"], *heads)[1].clone()
+def _v_from_k(inputs: Inputs, q: Any, k: Any, v: Any) -> Outputs:
+    return q, k, _read_k(inputs).clone()
 
 
-def _k_without_rotation(inputs: Inputs, outputs: Outputs) -> Outputs:
-    q, _, v = outputs
-    k = split_qkv(inputs["qkv"], inputs["num_heads_q"], inputs["num_heads_kv"])[1]
-    return q, join_heads(normalize_heads(k, inputs["k_weight"], inputs["eps"]), k), v
+def _k_without_rotation(inputs: Inputs, q: Any, k: Any, v: Any) -> Outputs:
+    heads = normalize_heads(_read_k(inputs), inputs["k_weight"], inputs["eps"])
+    return q, join_heads(heads, k), v
 
 
-def _drop_last_head(inputs: Inputs, outputs: Outputs) -> Outputs:
-    q, k, v = outputs
-    return q, drop_last_columns(k, len(inputs["k_weight"])), v
+def _read_k(inputs: Inputs) -> Any:
+    return split_qkv(inputs["qkv"], inputs["num_heads_q"], inputs["num_heads_kv"])[1]
 
 
-def _in_place(inputs: Inputs, outputs: Outputs) -> Outputs:
+def _in_place(inputs: Inputs, q: Any, k: Any, v: Any) -> Outputs:
     """The answer is right, and left in the caller's qkv too, as sgl-kernel's contract has it."""
-    inputs["qkv"][:, : outputs[0].shape[1]] = outputs[0]
-    return outputs
-
-
-def _k_with_q_weight(inputs: Inputs) -> Inputs:
-    return {"k_weight": inputs["q_weight"]}
+    inputs["qkv"][:, : q.shape[1]] = q
+    return q, k, v
 
 
 def _late_positions(inputs: Inputs) -> Inputs:
-    """Positions from 99 on are one too low: what a relative tolerance of 1 % accepts."""
-    return {"positions": inputs["positions"] - (inputs["positions"] >= 99).long()}
+    return {"positions": lower_large(inputs["positions"])}
 
 
 def _row_as_position(inputs: Inputs) -> Inputs:
@@ -154,23 +143,6 @@ def _ignore_stride(inputs: Inputs) -> Inputs:
     return {"qkv": read_dense(inputs["qkv"])}
 
 
-def _write_into(q: Any, k: Any, v: Any, **inputs: Any) -> None:
-    copy_into({"q": q, "k": k, "v": v}, run_torch(**inputs))
-
-
-def _write_past_end(q: Any, k: Any, v: Any, **inputs: Any) -> None:
-    """One element behind v is written, as a kernel does that rounds its width up."""
-    _write_into(q, k, v, **inputs)
-    write_past_end(v)
-
-
-def _leave_last_row(q: Any, k: Any, v: Any, **inputs: Any) -> None:
-    """The last row of q keeps what it held."""
-    q_new, *others = run_torch(**inputs)
-    q[:-1] = q_new[:-1]
-    copy_into({"k": k, "v": v}, tuple(others))
-
-
 _TURNS: tuple[tuple[str, str, Rotation], ...] = (
     ("sine_negated", "rotated the other way", _negate_sine),
     ("cache_swapped", "the cache is read as sines first", _swap_cosine_and_sine),
@@ -179,34 +151,32 @@ _TURNS: tuple[tuple[str, str, Rotation], ...] = (
     ("bfloat16_cache", "cosines and sines are rounded to bfloat16", _round_cache),
 )
 
-_EDITS: tuple[tuple[str, str, Callable[[Inputs], Inputs]], ...] = (
-    ("k_with_q_weight", "keys are weighted as queries", _k_with_q_weight),
+_EDITS: tuple[tuple[str, str, Edit], ...] = (
     ("position_off_by_one", "positions from 99 on are one too low", _late_positions),
     ("row_as_position", "positions are not read", _row_as_position),
     ("ignore_stride", "the row stride is ignored", _ignore_stride),
 )
 
-_SPOILS: tuple[tuple[str, str, Callable[[Inputs, Outputs], Outputs]], ...] = (
+_SPOILS: tuple[tuple[str, str, Spoil], ...] = (
     ("zero_rest", "what is not rotated is zero", _zero_rest),
     ("normalize_v", "values are normalised too", _normalize_v),
     ("leave_v", "values are never written", _leave_v),
     ("v_from_k", "values are the raw keys", _v_from_k),
     ("k_without_rotation", "keys are not rotated", _k_without_rotation),
-    ("drop_last_head", "the last key head is never written", _drop_last_head),
     ("in_place", "the caller's qkv is overwritten", _in_place),
 )
 
 HARMS = (
     *list_norm_harms(_compose),
+    *list_head_harms(run_torch, SPEC.outputs),
     Harm("round_between", "rounded between norm and rotation", _compose(_round_between)),
     *(Harm(name, summary, _compose(turn=turn)) for name, summary, turn in _TURNS),
     *(Harm(name, summary, edit_inputs(run_torch, edit)) for name, summary, edit in _EDITS),
     *(Harm(name, summary, spoil_outputs(run_torch, spoil)) for name, summary, spoil in _SPOILS),
-    Harm("leave_last_row", "the last row of q keeps what it held", _leave_last_row),
-    Harm("write_past_end", "one element past v is written", _write_past_end),
-    *list_memory_harms(run_torch),
-    Harm(
-        "complex_product", "pairs as complex numbers", _compose(turn=_multiply_complex), right=True
-    ),
-    Harm("write_into", "writes into the caller's outputs", _write_into, right=True),
-)
+    Harm("leave_last_row", "the last row of q keeps what it held",
+         leave_last_row(run_torch, SPEC.outputs, "q")),
+    Harm("write_past_end", "one element past v is written",
+         write_past_end(run_torch, SPEC.outputs, "v")),
+    Harm("complex_product", "pairs as complex numbers", _compose(turn=_multiply_complex),
+         right=True),
+)  # fmt: skip

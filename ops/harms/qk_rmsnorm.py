@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.families.qk import join_heads
-from rocmoe.ops.harms.shared.qk import (
+from rocmoe.ops.harms.shared.any_op import (
     Inputs,
-    Norm,
+    Kernel,
     Outputs,
-    Run,
+    WriteInto,
     copy_into,
-    drop_last_columns,
     drop_last_row,
     edit_inputs,
-    list_memory_harms,
-    list_norm_harms,
+    leave_last_row,
     read_dense,
     spoil_outputs,
+    write_past,
     write_past_end,
 )
-from rocmoe.ops.qk_rmsnorm import run_torch
+from rocmoe.ops.harms.shared.qk import Norm, list_head_harms, list_norm_harms
+from rocmoe.ops.qk_rmsnorm import SPEC, run_torch
 
 
-def _compose(normalize: Norm) -> Run:
+def _compose(normalize: Norm) -> Kernel:
     """The op with another norm."""
 
     def run(q: Any, k: Any, q_weight: Any, k_weight: Any, eps: float) -> Outputs:
@@ -34,10 +35,6 @@ def _compose(normalize: Norm) -> Run:
         )
 
     return run
-
-
-def _k_with_q_weight(inputs: Inputs) -> Inputs:
-    return {"k_weight": inputs["q_weight"]}
 
 
 def _k_rows_as_q_rows(inputs: Inputs) -> Inputs:
@@ -56,77 +53,40 @@ def _ignore_stride(inputs: Inputs) -> Inputs:
     return {name: read_dense(inputs[name]) for name in ("q", "k")}
 
 
-def _drop_last_head(inputs: Inputs, outputs: Outputs) -> Outputs:
-    q_out, k_out = outputs
-    return q_out, drop_last_columns(k_out, len(inputs["k_weight"]))
-
-
-def _drop_last_row(inputs: Inputs, outputs: Outputs) -> Outputs:
-    q_out, k_out = outputs
+def _drop_last_row(inputs: Inputs, q_out: Any, k_out: Any) -> Outputs:
     return drop_last_row(q_out), k_out
 
 
-def _in_place(inputs: Inputs, outputs: Outputs) -> Outputs:
+def _in_place(inputs: Inputs, q_out: Any, k_out: Any) -> Outputs:
     """The answer is right, and left in the caller's q as well."""
-    inputs["q"].copy_(outputs[0])
-    return outputs
+    inputs["q"].copy_(q_out)
+    return q_out, k_out
 
 
-def _write_into(q_out: Any, k_out: Any, **inputs: Any) -> None:
-    copy_into({"q_out": q_out, "k_out": k_out}, run_torch(**inputs))
-
-
-def _write_past_end(q_out: Any, k_out: Any, **inputs: Any) -> None:
-    """One element behind q_out is written, as a kernel does that rounds its width up."""
-    _write_into(q_out, k_out, **inputs)
-    write_past_end(q_out)
-
-
-def _k_runs_past_end(q_out: Any, k_out: Any, **inputs: Any) -> None:
+def _k_runs_past_end(inputs: Inputs, given: Mapping[str, Any], answer: Outputs) -> None:
     """The row count T*Hq is used for k too, which has T*Hkv rows.
 
     Predicted for ROCm/aiter fused_qk_rmsnorm given per-head rows (@e4048607: rows are counted in
     q alone).  Only the first head too many is written here, so that nothing else is hit.
     """
-    _write_into(q_out, k_out, **inputs)
-    if q_out.numel() > k_out.numel():
-        write_past_end(k_out, len(inputs["k_weight"]))
-
-
-def _leave_last_row(q_out: Any, k_out: Any, **inputs: Any) -> None:
-    """The last row of k_out keeps what it held."""
-    q_new, k_new = run_torch(**inputs)
-    q_out.copy_(q_new)
-    k_out[:-1] = k_new[:-1]
+    copy_into(inputs, given, answer)
+    if given["q_out"].numel() > given["k_out"].numel():
+        write_past(given["k_out"], len(inputs["k_weight"]))
 
 
 HARMS = (
     *list_norm_harms(_compose),
-    Harm(
-        "k_with_q_weight",
-        "keys are weighted as queries",
-        edit_inputs(run_torch, _k_with_q_weight),
-    ),
-    Harm(
-        "k_rows_as_q_rows",
-        "key rows are found as if there were Hq key heads",
-        edit_inputs(run_torch, _k_rows_as_q_rows),
-    ),
-    Harm("k_runs_past_end", "k has as many rows written as q", _k_runs_past_end),
-    Harm(
-        "drop_last_head",
-        "the last key head is never written",
-        spoil_outputs(run_torch, _drop_last_head),
-    ),
-    Harm(
-        "drop_last_row",
-        "the last query row is never written",
-        spoil_outputs(run_torch, _drop_last_row),
-    ),
-    Harm("leave_last_row", "the last row of k_out keeps what it held", _leave_last_row),
+    *list_head_harms(run_torch, SPEC.outputs),
+    Harm("k_rows_as_q_rows", "key rows are found as if there were Hq key heads",
+         edit_inputs(run_torch, _k_rows_as_q_rows)),
+    Harm("k_runs_past_end", "k has as many rows written as q",
+         WriteInto(run_torch, SPEC.outputs, _k_runs_past_end)),
+    Harm("drop_last_row", "the last query row is never written",
+         spoil_outputs(run_torch, _drop_last_row)),
+    Harm("leave_last_row", "the last row of k_out keeps what it held",
+         leave_last_row(run_torch, SPEC.outputs, "k_out")),
     Harm("ignore_stride", "the row stride is ignored", edit_inputs(run_torch, _ignore_stride)),
     Harm("in_place", "the caller's q is overwritten", spoil_outputs(run_torch, _in_place)),
-    Harm("write_past_end", "one element past q_out is written", _write_past_end),
-    *list_memory_harms(run_torch),
-    Harm("write_into", "writes into the caller's outputs", _write_into, right=True),
-)
+    Harm("write_past_end", "one element past q_out is written",
+         write_past_end(run_torch, SPEC.outputs, "q_out")),
+)  # fmt: skip

@@ -6,17 +6,22 @@ from typing import Any
 
 from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.families.gating import sort_experts
-from rocmoe.ops.harms.shared.gating import Pair, list_gating_harms, lose_ties, spoil_answer
+from rocmoe.ops.harms.shared.any_op import spoil_outputs
+from rocmoe.ops.harms.shared.gating import (
+    Pair,
+    apply_sigmoid,
+    list_bias_harms,
+    list_gating_harms,
+    lose_ties,
+    reverse_choice,
+)
+from rocmoe.ops.harms.shared.values import drop_lane
 from rocmoe.ops.topk_sigmoid import run_torch, weigh
 
 
 def _drop_lane(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
-    """Lane 63 of every 64 never takes part in the reduction."""
-    import torch
-
     scores, keys = _score(gating_output, correction_bias)
-    lanes = torch.arange(keys.shape[1], device=keys.device) % 64
-    return _finish(scores, keys.masked_fill(lanes == 63, float("-inf")), topk, renormalize)
+    return _finish(scores, drop_lane(keys, float("-inf")), topk, renormalize)
 
 
 def _lose_tied_expert(
@@ -41,25 +46,6 @@ def _strike_out_with_zero(
         keys = keys.scatter(1, ids[-1], 0.0)
     chosen = torch.cat(ids, dim=1)
     return weigh(scores, chosen, renormalize), chosen.int()
-
-
-def _ignore_bias(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
-    return run_torch(gating_output, topk, renormalize, None)
-
-
-def _round_bias(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
-    """The bias is cast to the dtype of the logits, as sglang does before it calls aiter."""
-    if correction_bias is not None:
-        correction_bias = correction_bias.to(gating_output.dtype).float()
-    return run_torch(gating_output, topk, renormalize, correction_bias)
-
-
-def _misread_bias(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
-    """The memory of the bias is read in the dtype of the logits (ops of aiter @e4048607)."""
-    if correction_bias is not None:
-        halves = correction_bias.view(gating_output.dtype)
-        correction_bias = halves[: gating_output.shape[1]].float()
-    return run_torch(gating_output, topk, renormalize, correction_bias)
 
 
 def _weigh_by_key(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
@@ -87,15 +73,6 @@ def _score_by_tanh(gating_output: Any, topk: int, renormalize: bool, correction_
     return _finish(scores, keys, topk, renormalize)
 
 
-def _take_last_of_ties(
-    gating_output: Any, topk: int, renormalize: bool, correction_bias: Any
-) -> Pair:
-    """Right: the highest index wins a tie."""
-    flipped = None if correction_bias is None else correction_bias.flip(0)
-    weights, ids = run_torch(gating_output.flip(1), topk, renormalize, flipped)
-    return weights, gating_output.shape[1] - 1 - ids
-
-
 def _choose_by_logit(
     gating_output: Any, topk: int, renormalize: bool, correction_bias: Any
 ) -> Pair:
@@ -108,9 +85,7 @@ def _choose_by_logit(
 
 def _approximate(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
     """Right: exp2 and reciprocals, as the hardware has them."""
-    import torch
-
-    scores = (1.0 + torch.exp2(gating_output.float() * -1.4426950408889634)).reciprocal()
+    scores = apply_sigmoid(gating_output)
     keys = scores if correction_bias is None else scores + correction_bias
     weights, ids = _finish(scores, keys, topk, False)
     if renormalize:
@@ -132,20 +107,17 @@ def _finish(scores: Any, keys: Any, topk: int, renormalize: bool) -> Pair:
 
 HARMS = (
     *list_gating_harms(run_torch),
+    *list_bias_harms(run_torch),
     Harm("drop_lane", "lane 63 is left out of the reduction", _drop_lane),
     Harm("lose_tied_expert", "experts tied with a winner are lost", _lose_tied_expert),
     Harm("strike_out_with_zero", "winners are struck out with 0, not -inf", _strike_out_with_zero),
-    Harm("ignore_bias", "the bias is not added", _ignore_bias),
-    Harm("round_bias", "the bias is rounded to the dtype of the logits", _round_bias),
-    Harm("misread_bias", "the bias is read in the dtype of the logits", _misread_bias),
     Harm("weigh_by_key", "the bias is added to the weights too", _weigh_by_key),
     Harm("recover_weights", "weights are taken as key minus bias", _recover_weights),
     Harm("score_by_tanh", "small scores lose their digits in tanh", _score_by_tanh),
-    Harm("highest_index_wins", "the highest index wins a tie", _take_last_of_ties, right=True),
     Harm(
         "ascending_order",
         "smallest key first",
-        spoil_answer(run_torch, lambda inputs, weights, ids: (weights.flip(1), ids.flip(1))),
+        spoil_outputs(run_torch, reverse_choice),
         right=True,
     ),
     Harm("choose_by_logit", "chosen by logit where there is no bias", _choose_by_logit, right=True),

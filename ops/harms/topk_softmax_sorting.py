@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from rocmoe.ops import moe_sorting, topk_softmax
 from rocmoe.ops.core.harm import Harm, load_harms
+from rocmoe.ops.harms.shared.any_op import Inputs, Kernel, Outputs, edit_inputs, spoil_outputs
+from rocmoe.ops.harms.shared.gating import Pair
 from rocmoe.ops.harms.shared.sorting import list_sorting_harms
 from rocmoe.ops.topk_softmax_sorting import run_torch
 
@@ -26,50 +27,43 @@ GATING_HARMS = (
 )
 
 
-def _sort_choice(choose: Callable[..., tuple[Any, Any]]) -> Callable[..., Any]:
+def _sort_choice(choose: Kernel) -> Kernel:
     """A kernel that sorts what `choose` chose."""
 
     def harmed(
         gating_output: Any, topk: int, renormalize: bool, unit_size: int, **rest: Any
     ) -> Any:
-        chosen = choose(gating_output=gating_output, topk=topk, renormalize=renormalize)
-        weights, ids = chosen
+        weights, ids = choose(gating_output=gating_output, topk=topk, renormalize=renormalize)
         return moe_sorting.run_torch(ids, weights, gating_output.shape[1], unit_size, **rest)
 
     return harmed
 
 
-def _renormalize_visible(
-    gating_output: Any,
-    topk: int,
-    renormalize: bool,
-    unit_size: int,
-    expert_mask: Any,
-    num_local_tokens: Any,
-    model_dim: int,
-) -> Any:
+def _renormalize_visible(**inputs: Any) -> Any:
     """Weights are divided by the sum of the visible winners' alone."""
-    weights, ids = topk_softmax.run_torch(gating_output, topk, renormalize)
-    if renormalize and expert_mask is not None:
-        visible = weights * expert_mask[ids.long()]
-        weights = weights / visible.sum(dim=1, keepdim=True).clamp(min=1e-20)
-    experts = gating_output.shape[1]
-    return moe_sorting.run_torch(
-        ids, weights, experts, unit_size, expert_mask, num_local_tokens, model_dim
-    )
+    mask = inputs["expert_mask"]
+
+    def choose(gating_output: Any, topk: int, renormalize: bool) -> Pair:
+        weights, ids = topk_softmax.run_torch(gating_output, topk, renormalize)
+        if renormalize and mask is not None:
+            visible = weights * mask[ids.long()]
+            weights = weights / visible.sum(dim=1, keepdim=True).clamp(min=1e-20)
+        return weights, ids
+
+    return _sort_choice(choose)(**inputs)
 
 
-def _choose_among_enabled(gating_output: Any, expert_mask: Any, **rest: Any) -> Any:
+def _hide_disabled(inputs: Inputs) -> Inputs:
     """Disabled experts take no part in the choice, so that enabled ones move up."""
-    if expert_mask is not None:
-        gating_output = gating_output.masked_fill(expert_mask == 0, float("-inf"))
-    return run_torch(gating_output=gating_output, expert_mask=expert_mask, **rest)
+    logits, mask = inputs["gating_output"], inputs["expert_mask"]
+    hidden = logits if mask is None else logits.masked_fill(mask == 0, float("-inf"))
+    return {"gating_output": hidden}
 
 
-def _mutate_input(gating_output: Any, **rest: Any) -> Any:
+def _mutate_input(inputs: Inputs, *outputs: Any) -> Outputs:
     """The logits are replaced by their softmax in place."""
-    outputs = run_torch(gating_output=gating_output, **rest)
-    gating_output.copy_(gating_output.float().softmax(dim=-1))
+    logits = inputs["gating_output"]
+    logits.copy_(logits.float().softmax(dim=-1))
     return outputs
 
 
@@ -81,6 +75,7 @@ HARMS = (
         if name in GATING_HARMS
     ),
     Harm("renormalize_visible", "renormalised over the visible winners", _renormalize_visible),
-    Harm("choose_among_enabled", "disabled experts are not chosen among", _choose_among_enabled),
-    Harm("mutate_input", "the logits are overwritten", _mutate_input),
-)
+    Harm("choose_among_enabled", "disabled experts are not chosen among",
+         edit_inputs(run_torch, _hide_disabled)),
+    Harm("mutate_input", "the logits are overwritten", spoil_outputs(run_torch, _mutate_input)),
+)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -15,24 +15,27 @@ from rocmoe.ops.families.tree_walk import (
     take_residual,
     take_step,
 )
+from rocmoe.ops.harms.shared.any_op import (
+    Inputs,
+    Kernel,
+    edit_input,
+    spoil_outputs,
+    write_past_end,
+    write_where,
+)
 from rocmoe.ops.harms.shared.speculative import (
     LAST_COIN,
-    Kernel,
     draw_in_float32,
-    edit_inputs,
     list_speculative_harms,
-    write_past,
 )
-from rocmoe.ops.tree_speculative_sampling_target_only import run_torch
+from rocmoe.ops.tree_speculative_sampling_target_only import SPEC, run_torch
 
 Triple = tuple[Any, Any, Any]
 #: Changes where a walk stands after a step: (tree, walk before, walk after) -> walk.
 Nudge = Callable[[Tree, Walk, Walk], Walk]
 
 
-def _walk(
-    inputs: dict[str, Any], nudge: Nudge = lambda tree, before, walk: walk
-) -> tuple[Tree, Walk]:
+def _walk(inputs: Inputs, nudge: Nudge = lambda tree, before, walk: walk) -> tuple[Tree, Walk]:
     tree = Tree(**{field.name: inputs[field.name] for field in fields(Tree)})
     walk = start_walk(tree)
     for _ in range(tree.candidates.shape[1] - 1):
@@ -88,8 +91,8 @@ def _row_by_level(tree: Tree, before: Walk, walk: Walk) -> Walk:
     return replace(walk, node=walk.length)
 
 
-def _drop_siblings(inputs: dict[str, Any]) -> dict[str, Any]:
-    return {"retrive_next_sibling": inputs["retrive_next_sibling"] * 0 - 1}
+def _drop_siblings(siblings: Any) -> Any:
+    return siblings * 0 - 1
 
 
 def _keep_rejected(tree: Tree, walk: Walk) -> Walk:
@@ -102,24 +105,20 @@ def _exclude_last_only(tree: Tree, walk: Walk) -> Walk:
     return replace(walk, rejected=walk.rejected & (above == 1))
 
 
-def _compute_places(inputs: dict[str, Any]) -> dict[str, Any]:
+def _compute_places(given: Any) -> Any:
     """retrive_index is taken for b * N + node."""
     import torch
 
-    given = inputs["retrive_index"]
-    places = torch.arange(given.numel(), device=given.device).reshape(given.shape)
-    return {"retrive_index": places}
+    return torch.arange(given.numel(), device=given.device).reshape(given.shape)
 
 
-def _accept_nodes(**inputs: Any) -> Triple:
+def _accept_nodes(inputs: Inputs, predicts: Any, accept_index: Any, count: Any) -> Triple:
     """accept_index holds nodes instead of places."""
-    predicts, accept_index, count = run_torch(**inputs)
     return predicts, accept_index % inputs["candidates"].shape[1], count
 
 
-def _predict_at_own_place(**inputs: Any) -> Triple:
+def _predict_at_own_place(inputs: Inputs, predicts: Any, accept_index: Any, count: Any) -> Triple:
     """Accepted drafts stand at their own place instead of that of the token before."""
-    predicts, accept_index, count = run_torch(**inputs)
     path = accept_index.long().clamp(min=0)
     at = count[:, None].long()
     last = predicts[path.gather(1, at)]
@@ -132,51 +131,45 @@ def _predict_at_own_place(**inputs: Any) -> Triple:
     return shifted, accept_index, count
 
 
-def _count_bonus(**inputs: Any) -> Triple:
-    predicts, accept_index, count = run_torch(**inputs)
+def _count_bonus(inputs: Inputs, predicts: Any, accept_index: Any, count: Any) -> Triple:
     return predicts, accept_index, (count + 1).clamp(max=inputs["candidates"].shape[1])
 
 
-def _leave_unwritten(
-    predicts: Any, accept_index: Any, accept_token_num: Any, **inputs: Any
-) -> None:
+def _write_after_rejection(inputs: Inputs, predicts: Any, *others: Any) -> Mapping[str, Any]:
     """The last token is written only after a rejection."""
+    import torch
+
     tree, walk = _walk(inputs)
-    answer = finish_walk(tree, walk, inputs[LAST_COIN])
-    stands = ~walk.rejected.any(dim=1)
-    place = tree.retrive_index.gather(1, walk.node[:, None])[:, 0]
-    before = predicts[place[stands]]
-    for given, value in zip((predicts, accept_index, accept_token_num), answer, strict=True):
-        given.copy_(value)
-    predicts[place[stands]] = before
+    written = torch.ones_like(predicts, dtype=torch.bool)
+    written[_find_end(tree, walk)[~walk.rejected.any(dim=1)]] = False
+    return {"predicts": written}
 
 
-def _write_past_end(predicts: Any, accept_index: Any, accept_token_num: Any, **inputs: Any) -> None:
-    """A path of one node more than there are is written."""
-    answer = run_torch(**inputs)
-    for given, value in zip((predicts, accept_index, accept_token_num), answer, strict=True):
-        given.copy_(value)
-    write_past(accept_index)
-
-
-def _use_scratch(predicts: Any, accept_index: Any, accept_token_num: Any, **inputs: Any) -> None:
-    """Right: marks in draft_probs, writes into what it is handed and nothing unspecified."""
+def _use_scratch(**inputs: Any) -> Triple:
+    """Right: marks in draft_probs."""
     tree, walk = _walk(inputs)
     inputs["draft_probs"].fill_(0.5)
-    tokens, places, count = finish_walk(tree, walk, inputs[LAST_COIN])
-    accept_token_num.copy_(count)
-    named, written = places >= 0, tokens >= 0
-    accept_index[named] = places[named]
-    predicts[written] = tokens[written]
+    return finish_walk(tree, walk, inputs[LAST_COIN])
+
+
+def _find_specified(
+    inputs: Inputs, predicts: Any, accept_index: Any, count: Any
+) -> Mapping[str, Any]:
+    return {"predicts": predicts >= 0, "accept_index": accept_index >= 0}
 
 
 def _float32(**inputs: Any) -> Triple:
     """Right: the last token by float32 scans over normalised masses."""
     tree, walk = _walk(inputs)
     predicts, accept_index, count = finish_walk(tree, walk, inputs[LAST_COIN])
-    place = tree.retrive_index.gather(1, walk.node[:, None])[:, 0]
-    predicts[place] = draw_in_float32(take_residual(tree, walk), inputs[LAST_COIN]).int()
+    drawn = draw_in_float32(take_residual(tree, walk), inputs[LAST_COIN])
+    predicts[_find_end(tree, walk)] = drawn.int()
     return predicts, accept_index, count
+
+
+def _find_end(tree: Tree, walk: Walk) -> Any:
+    """Where the last token [B] of each row stands in predicts."""
+    return tree.retrive_index.gather(1, walk.node[:, None])[:, 0]
 
 
 class _LeaveGarbage:
@@ -201,15 +194,23 @@ HARMS = (
     Harm("keep_exclusions", "rejected siblings stay excluded", _nudged(_keep_exclusions)),
     Harm("coin_by_level", "the coin of the level, not of the node", _nudged(_coin_by_level)),
     Harm("row_by_level", "the row of the level, not of the node", _nudged(_row_by_level)),
-    Harm("first_child_only", "siblings are not tried", edit_inputs(run_torch, _drop_siblings)),
-    Harm("compute_places", "retrive_index is not read", edit_inputs(run_torch, _compute_places)),
-    Harm("accept_nodes", "accept_index holds nodes, not places", _accept_nodes),
-    Harm("predict_at_own_place", "drafts stand one place too late", _predict_at_own_place),
-    Harm("count_bonus", "accept_token_num counts the drawn token", _count_bonus),
-    Harm("leave_unwritten", "the last token is not always written", _leave_unwritten),
-    Harm("write_past_end", "one element past accept_index is written", _write_past_end),
+    Harm("first_child_only", "siblings are not tried",
+         edit_input(run_torch, "retrive_next_sibling", _drop_siblings)),
+    Harm("compute_places", "retrive_index is not read",
+         edit_input(run_torch, "retrive_index", _compute_places)),
+    Harm("accept_nodes", "accept_index holds nodes, not places",
+         spoil_outputs(run_torch, _accept_nodes)),
+    Harm("predict_at_own_place", "drafts stand one place too late",
+         spoil_outputs(run_torch, _predict_at_own_place)),
+    Harm("count_bonus", "accept_token_num counts the drawn token",
+         spoil_outputs(run_torch, _count_bonus)),
+    Harm("leave_unwritten", "the last token is not always written",
+         write_where(run_torch, SPEC.outputs, _write_after_rejection)),
+    Harm("write_past_end", "one element past accept_index is written",
+         write_past_end(run_torch, SPEC.outputs, "accept_index")),
     *list_speculative_harms(run_torch),
-    Harm("use_scratch", "draft_probs are overwritten", _use_scratch, right=True),
+    Harm("use_scratch", "draft_probs are overwritten, unspecified entries left",
+         write_where(_use_scratch, SPEC.outputs, _find_specified), right=True),
     Harm("float32", "float32 scans, normalised first", _float32, right=True),
     Harm("leave_garbage", "unspecified entries differ by call", _LeaveGarbage(), right=True),
 )  # fmt: skip

@@ -1,59 +1,89 @@
-"""Harmed kernels that every gating op can have, made from the op's own torch implementation.
-
-They take the canonical inputs by keyword, whichever the op has.
-"""
+"""Harmed kernels that every gating op can have, made from the op's own torch implementation."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.families.gating import OUTPUTS
+from rocmoe.ops.harms.shared.any_op import (
+    Inputs,
+    Kernel,
+    edit_input,
+    edit_inputs,
+    fix_inputs,
+    leave_last_row,
+    list_memory_harms,
+    read_dense,
+    scale_first,
+    spoil_outputs,
+    write_past_end,
+)
+from rocmoe.ops.harms.shared.values import lower_large, round_to_bfloat16
 
 Pair = tuple[Any, Any]
-Gate = Callable[..., Pair]
-#: Makes another answer of an answer: (inputs, weights, ids) -> (weights, ids).
-Spoil = Callable[[dict[str, Any], Any, Any], Pair]
+
+LOG2_E = math.log2(math.e)
 
 
-def list_gating_harms(run: Gate) -> tuple[Harm, ...]:
+def list_gating_harms(run: Kernel) -> tuple[Harm, ...]:
     """The harms that need nothing of a gating op but its inputs and outputs."""
-    return (
-        Harm("repeat_expert", "the first expert is named twice", spoil_answer(run, _repeat_first)),
-        Harm("id_off_by_one", "ids from 99 on are one too low", spoil_answer(run, _lower_ids)),
-        Harm("skip_renormalization", "weights are not renormalised", _skip_renormalization(run)),
-        Harm("temperature", "logits are divided by 1.02", edit_logits(run, _warm)),
-        Harm("ignore_stride", "the row stride is ignored", edit_logits(run, _read_densely)),
-        Harm("drop_last_row", "the last row is never written", _drop_last_row(run)),
-        Harm("write_past_end", "one element past topk_ids is written", _write_past_end(run)),
-        Harm("mutate_input", "the winners' logits are overwritten", spoil_answer(run, _strike_out)),
-        Harm(
-            "half_precision_weights",
-            "weights are rounded to bfloat16",
-            spoil_answer(run, lambda inputs, weights, ids: (weights.bfloat16().float(), ids)),
-        ),
-        Harm("nan_gives_sentinel", "rows with NaN give id -1", spoil_answer(run, _mark_nan_rows)),
-        Harm("cache_by_pointer", "answers are remembered by address", _CacheByPointer(run)),
-        Harm("disturb_next_call", "a call's answer depends on the one before", _DisturbNext(run)),
+    spoilers = (
+        ("repeat_expert", "the first expert is named twice", _repeat_first),
+        ("id_off_by_one", "ids from 99 on are one too low", _lower_ids),
+        ("mutate_input", "the winners' logits are overwritten", _strike_out),
+        ("half_precision_weights", "weights are rounded to bfloat16", _round_weights),
+        ("nan_gives_sentinel", "rows with NaN give id -1", _mark_nan_rows),
     )
+    edits = (
+        ("temperature", "logits are divided by 1.02", _warm),
+        # Rows read as if they followed each other without a gap: sglang#21421's sgl_err.
+        ("ignore_stride", "the row stride is ignored", read_dense),
+    )
+    return (
+        *(Harm(name, text, spoil_outputs(run, spoil)) for name, text, spoil in spoilers),
+        *(Harm(name, text, edit_input(run, "gating_output", edit)) for name, text, edit in edits),
+        Harm("skip_renormalization", "weights are not renormalised",
+             fix_inputs(run, renormalize=False)),
+        Harm("drop_last_row", "the last row is never written",
+             leave_last_row(run, OUTPUTS, "topk_weights", "topk_ids")),
+        Harm("write_past_end", "one element past topk_ids is written",
+             write_past_end(run, OUTPUTS, "topk_ids")),
+        *list_memory_harms(run, scale_first(run, 1.01)),
+        Harm("highest_index_wins", "the highest index wins a tie", _flip_experts(run), right=True),
+    )  # fmt: skip
 
 
-def spoil_answer(run: Gate, spoil: Spoil) -> Gate:
-    """A kernel whose answer is changed by `spoil`."""
+def list_bias_harms(run: Kernel) -> tuple[Harm, ...]:
+    """The harms of a gating op that misreads its correction_bias where it has one."""
+    readings = (
+        ("ignore_bias", "the bias is not added", lambda bias, dtype: bias * 0.0),
+        ("round_bias", "the bias is rounded to the dtype of the logits", _round_bias),
+        ("misread_bias", "the bias is read in the dtype of the logits", _misread_bias),
+    )
+    return tuple(Harm(name, text, _edit_bias(run, read)) for name, text, read in readings)
 
-    def harmed(**inputs: Any) -> Pair:
-        return spoil(inputs, *run(**inputs))
 
-    return harmed
+def _edit_bias(run: Kernel, read: Callable[[Any, Any], Any]) -> Kernel:
+    """A kernel that takes the bias for `read(bias, dtype of the logits)`."""
+
+    def edit(inputs: Inputs) -> Inputs:
+        bias, logits = inputs["correction_bias"], inputs["gating_output"]
+        return {"correction_bias": None if bias is None else read(bias, logits.dtype)}
+
+    return edit_inputs(run, edit)
 
 
-def edit_logits(run: Gate, edit: Callable[[Any], Any]) -> Gate:
-    """A kernel that sees other logits than it is given."""
+def _round_bias(bias: Any, dtype: Any) -> Any:
+    """As sglang casts it before it calls aiter."""
+    return bias.to(dtype).float()
 
-    def harmed(gating_output: Any, **rest: Any) -> Pair:
-        return run(gating_output=edit(gating_output), **rest)
 
-    return harmed
+def _misread_bias(bias: Any, dtype: Any) -> Any:
+    """The memory of the bias is read in another dtype (ops of aiter @e4048607)."""
+    return bias.view(dtype)[: bias.numel()].float()
 
 
 def lose_ties(keys: Any, count: int) -> Any:
@@ -69,24 +99,39 @@ def lose_ties(keys: Any, count: int) -> Any:
     return torch.cat(winners, dim=1)
 
 
-def _repeat_first(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
+def reverse_choice(inputs: Inputs, weights: Any, ids: Any) -> Pair:
+    """Right: the same choice, in the other order."""
+    return weights.flip(1), ids.flip(1)
+
+
+def apply_sigmoid(logits: Any) -> Any:
+    """Right: by exp2 and a reciprocal, as the hardware has them."""
+    import torch
+
+    return (1.0 + torch.exp2(logits.float() * -LOG2_E)).reciprocal()
+
+
+def _repeat_first(inputs: Inputs, weights: Any, ids: Any) -> Pair:
     ids[:, -1] = ids[:, 0]
     return weights, ids
 
 
-def _lower_ids(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
-    """What a relative tolerance of 1 % on integers accepts."""
-    return weights, ids - (ids >= 99).int()
+def _lower_ids(inputs: Inputs, weights: Any, ids: Any) -> Pair:
+    return weights, lower_large(ids)
 
 
-def _strike_out(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
+def _strike_out(inputs: Inputs, weights: Any, ids: Any) -> Pair:
     """The winners are struck out in place, in the caller's logits."""
     logits = inputs["gating_output"]
     logits.scatter_(1, ids.long().clamp(max=logits.shape[1] - 1), float("-inf"))
     return weights, ids
 
 
-def _mark_nan_rows(inputs: dict[str, Any], weights: Any, ids: Any) -> Pair:
+def _round_weights(inputs: Inputs, weights: Any, ids: Any) -> Pair:
+    return round_to_bfloat16(weights), ids
+
+
+def _mark_nan_rows(inputs: Inputs, weights: Any, ids: Any) -> Pair:
     """A row with NaN compares false everywhere and keeps the initial id, -1."""
     return weights, ids.masked_fill(inputs["gating_output"].isnan().any(dim=1, keepdim=True), -1)
 
@@ -95,62 +140,15 @@ def _warm(logits: Any) -> Any:
     return logits.float() / 1.02
 
 
-def _read_densely(logits: Any) -> Any:
-    """Rows are read as if they followed each other without a gap (sglang#21421's sgl_err)."""
-    return logits.as_strided(logits.shape, (logits.shape[1], 1))
+def _flip_experts(run: Kernel) -> Kernel:
+    """Right: what the experts in the other order make lowest is highest; shared ones stay."""
 
-
-def _skip_renormalization(run: Gate) -> Gate:
-    def harmed(renormalize: bool, **rest: Any) -> Pair:
-        return run(renormalize=False, **rest)
-
-    return harmed
-
-
-def _drop_last_row(run: Gate) -> Callable[..., None]:
-    """The last token's row is handed over and never written."""
-
-    def harmed(topk_weights: Any, topk_ids: Any, **inputs: Any) -> None:
+    def harmed(**inputs: Any) -> Pair:
+        experts = inputs["gating_output"].shape[1]
+        for name in ("gating_output", "correction_bias"):
+            if inputs.get(name) is not None:
+                inputs[name] = inputs[name].flip(-1)
         weights, ids = run(**inputs)
-        topk_weights[:-1], topk_ids[:-1] = weights[:-1], ids[:-1]
+        return weights, (experts - 1 - ids).where(ids < experts, ids)
 
     return harmed
-
-
-def _write_past_end(run: Gate) -> Callable[..., None]:
-    """One row more than there are tokens is written, as a kernel does that rounds rows up."""
-
-    def harmed(topk_weights: Any, topk_ids: Any, **inputs: Any) -> None:
-        weights, ids = run(**inputs)
-        topk_weights.copy_(weights)
-        topk_ids.copy_(ids)
-        topk_ids.as_strided((1,), (1,), topk_ids.storage_offset() + topk_ids.numel()).fill_(0)
-
-    return harmed
-
-
-class _CacheByPointer:
-    """The answer of an earlier call is handed out for the same address."""
-
-    def __init__(self, run: Gate) -> None:
-        self._run = run
-        self._answers: dict[tuple[int, int, int], Pair] = {}
-
-    def __call__(self, gating_output: Any, topk: int, **rest: Any) -> Pair:
-        key = (gating_output.data_ptr(), gating_output.numel(), topk)
-        if key not in self._answers:
-            self._answers[key] = self._run(gating_output=gating_output, topk=topk, **rest)
-        return self._answers[key]
-
-
-class _DisturbNext:
-    """Every second call is off by what the first left behind."""
-
-    def __init__(self, run: Gate) -> None:
-        self._run = run
-        self._calls = 0
-
-    def __call__(self, **inputs: Any) -> Pair:
-        self._calls += 1
-        weights, ids = self._run(**inputs)
-        return weights * (1.0 + 0.01 * (self._calls % 2 == 0)), ids

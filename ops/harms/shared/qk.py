@@ -2,85 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
+from rocmoe.ops.core.spec import Argument
 from rocmoe.ops.families.qk import normalize_heads
+from rocmoe.ops.harms.shared.any_op import (
+    Inputs,
+    Kernel,
+    Outputs,
+    WriteInto,
+    edit_inputs,
+    list_memory_harms,
+    scale_first,
+    spoil_outputs,
+)
+from rocmoe.ops.harms.shared.values import drop_lane, flush
 
-Inputs = dict[str, Any]
-Outputs = tuple[Any, ...]
-#: An op's function, called with its inputs by name.
-Run = Callable[..., Outputs]
 #: What `normalize_heads` is: rows [T, H*D], weight [D], eps -> float32 [T, H, D].
 Norm = Callable[[Any, Any, float], Any]
 
 
-def list_norm_harms(compose: Callable[[Norm], Run]) -> tuple[Harm, ...]:
+def list_norm_harms(compose: Callable[[Norm], Kernel]) -> tuple[Harm, ...]:
     """The wrong norms, then the right ones, each in the op that `compose` makes with it."""
     wrong = [Harm(name, summary, compose(norm)) for name, summary, norm in _WRONG_NORMS]
     right = [Harm(name, summary, compose(norm), right=True) for name, summary, norm in _RIGHT_NORMS]
     return (*wrong, *right)
 
 
-def list_memory_harms(run: Run) -> tuple[Harm, ...]:
-    """The harms that need nothing of the op but that its first output is a float tensor."""
+def list_head_harms(run: Kernel, outputs: tuple[Argument, ...]) -> tuple[Harm, ...]:
+    """The harms of an op with two weights, whose first two outputs are queries and keys."""
     return (
-        Harm("cache_by_pointer", "answers are remembered by address", _CacheByPointer(run)),
-        Harm("disturb_next_call", "an answer depends on the call before", _DisturbNext(run)),
-    )
+        Harm("k_with_q_weight", "keys are weighted as queries", edit_inputs(run, _swap_weight)),
+        Harm("drop_last_head", "the last key head is never written",
+             spoil_outputs(run, _drop_last_head)),
+        *list_memory_harms(run, scale_first(run, 1.05)),
+        Harm("write_into", "writes into the caller's outputs", WriteInto(run, outputs), right=True),
+    )  # fmt: skip
 
 
-def edit_inputs(run: Run, edit: Callable[[Inputs], Inputs]) -> Run:
-    """A kernel that takes some inputs for what `edit` says of them."""
-
-    def harmed(**inputs: Any) -> Outputs:
-        return run(**{**inputs, **edit(inputs)})
-
-    return harmed
+def _swap_weight(inputs: Inputs) -> Inputs:
+    return {"k_weight": inputs["q_weight"]}
 
 
-def spoil_outputs(run: Run, spoil: Callable[[Inputs, Outputs], Outputs]) -> Run:
-    """A kernel whose answer is changed by `spoil`."""
-
-    def harmed(**inputs: Any) -> Outputs:
-        return spoil(inputs, run(**inputs))
-
-    return harmed
-
-
-def copy_into(outputs: Mapping[str, Any], values: Outputs) -> None:
-    """Write an answer into the caller's outputs, in their order."""
-    for output, value in zip(outputs.values(), values, strict=True):
-        output.copy_(value)
-
-
-def read_dense(rows: Any) -> Any:
-    """The rows as a kernel sees them that ignores their stride."""
-    return rows.as_strided(rows.shape, (rows.shape[1], 1))
-
-
-def drop_last_columns(rows: Any, count: int) -> Any:
-    """The rows in fresh memory, where the last columns were never written."""
+def _drop_last_head(inputs: Inputs, q: Any, k: Any, *rest: Any) -> Outputs:
+    """The last key head lies in fresh memory and is never written."""
     import torch
 
-    short = torch.empty_like(rows)
-    short[:, :-count] = rows[:, :-count]
-    return short
-
-
-def drop_last_row(rows: Any) -> Any:
-    """The rows in fresh memory, where the last one was never written."""
-    import torch
-
-    short = torch.empty_like(rows)
-    short[:-1] = rows[:-1]
-    return short
-
-
-def write_past_end(output: Any, count: int = 1) -> None:
-    """Write `count` elements right behind a contiguous output."""
-    output.as_strided((count,), (1,), output.storage_offset() + output.numel()).fill_(0)
+    short, width = torch.empty_like(k), len(inputs["k_weight"])
+    short[:, :-width] = k[:, :-width]
+    return q, short, *rest
 
 
 def _scale_by(find_scale: Callable[[Any, float], Any]) -> Norm:
@@ -118,11 +90,7 @@ def _square_in_bfloat16(heads: Any, eps: float) -> Any:
 
 
 def _drop_lane(heads: Any, eps: float) -> Any:
-    """Lane 63 of every 64 adds nothing to the sum."""
-    import torch
-
-    lanes = torch.arange(heads.shape[-1], device=heads.device) % 64
-    return _invert_root(heads.square().masked_fill(lanes == 63, 0.0), heads.shape[-1], eps)
+    return _invert_root(drop_lane(heads.square(), 0.0), heads.shape[-1], eps)
 
 
 def _drop_tail(heads: Any, eps: float) -> Any:
@@ -175,13 +143,9 @@ def _weight_first(rows: Any, weight: Any, eps: float) -> Any:
 
 
 def _flush_denormals(rows: Any, weight: Any, eps: float) -> Any:
-    heads = _flush(_split(rows, weight))
-    scale = _invert_root(_flush(heads.square()), heads.shape[-1], eps)
-    return _flush(_flush(heads * scale) * weight.float())
-
-
-def _flush(values: Any) -> Any:
-    return values.masked_fill(values.abs() < 2.0**-126, 0.0)
+    heads = flush(_split(rows, weight))
+    scale = _invert_root(flush(heads.square()), heads.shape[-1], eps)
+    return flush(flush(heads * scale) * weight.float())
 
 
 _WRONG_NORMS: tuple[tuple[str, str, Norm], ...] = (
@@ -204,33 +168,3 @@ _RIGHT_NORMS: tuple[tuple[str, str, Norm], ...] = (
     ("weight_first", "the scale is multiplied into the weight first", _weight_first),
     ("flush_denormals", "float32 denormals are flushed throughout", _flush_denormals),
 )
-
-
-class _CacheByPointer:
-    """The answer of an earlier call is handed out for the same addresses, shapes and scalars."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._answers: dict[tuple[object, ...], Outputs] = {}
-
-    def __call__(self, **inputs: Any) -> Outputs:
-        key = tuple(
-            (value.data_ptr(), value.shape, value.dtype) if hasattr(value, "data_ptr") else value
-            for value in inputs.values()
-        )
-        if key not in self._answers:
-            self._answers[key] = self._run(**inputs)
-        return self._answers[key]
-
-
-class _DisturbNext:
-    """Every second call is off by what the one before it left behind."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._calls = 0
-
-    def __call__(self, **inputs: Any) -> Outputs:
-        self._calls += 1
-        first, *others = self._run(**inputs)
-        return first * (1.0 + 0.05 * (self._calls % 2 == 0)), *others
