@@ -50,6 +50,9 @@ def rocmoe(
 
 def main() -> NoReturn:
     """Run the command; every expected error is one line on stderr and its exit code."""
+    # A closed descriptor (`rocmoe ... >&-`) leaves no stream to print to.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the whole process
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
         code = app(standalone_mode=False)
     except Exception as error:

@@ -36,6 +36,7 @@ def list_things(
     """List ops, cases, backends, models or patterns."""
     from rocmoe.profiles import catalog
 
+    catalog.check_filters(op or (), suite)
     if kind is Kind.cases:
         show_rows(catalog.list_case_rows(op or (), suite), catalog.CASE_COLUMNS, form)
         return

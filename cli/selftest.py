@@ -22,12 +22,11 @@ def selftest(
 ) -> None:
     """Run deliberately wrong kernels through the whole road, and say which check caught each.
 
-    Exits 1 if a wrong kernel escapes or a right one is refused.
+    Exits 1 if a wrong kernel escapes or a right one is refused, 4 if none could be run.
     """
     from rocmoe.ops.core.device import parse_device
     from rocmoe.ops.core.spec import load_op
-    from rocmoe.profiles.outcome import Exit
-    from rocmoe.profiles.selftest import COLUMNS, plan_trials, run_trials
+    from rocmoe.profiles.selftest import COLUMNS, judge_trials, plan_trials, run_trials
     from rocmoe.profiles.validation import Settings
 
     parse_device(device)
@@ -48,5 +47,4 @@ def selftest(
         f"{sum(t.ok for t in right)} of {len(right)} right ones passed",
         file=sys.stderr,
     )
-    ok = all(trial.ok for trial in trials) and trials
-    raise typer.Exit(Exit.PASSED if ok else Exit.FAILED)
+    raise typer.Exit(judge_trials(trials))

@@ -169,12 +169,18 @@ def check_writable(path: Path, option: str) -> None:
             pass
         if path.is_dir():
             raise IsADirectoryError(21, "it is a folder")
+        if path.exists() and not path.is_file():
+            raise OSError(22, "it is no regular file, and would be replaced by one")
     except OSError as error:
         raise RocmoeError(f"{option} {path} cannot be written: {error.strerror}") from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step; raises `OSError` and leaves no half of it."""
+    """Replace a file's content in one step; raises `OSError` and leaves no half of it.
+
+    A symbolic link stays one: the file it points to is replaced.
+    """
+    path = path.resolve()
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

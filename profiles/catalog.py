@@ -9,7 +9,7 @@ from rocmoe.ops.core.case import format_value
 from rocmoe.ops.core.patterns import list_patterns
 from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
 from rocmoe.profiles.model import list_models, load_model
-from rocmoe.profiles.suites import list_cases
+from rocmoe.profiles.suites import check_suite, list_cases
 
 Rows = list[list[str]]
 
@@ -18,6 +18,13 @@ CASE_COLUMNS = ("case", "note")
 BACKEND_COLUMNS = ("backend", "state", "what it is")
 MODEL_COLUMNS = ("model", "experts", "topk", "scores", "vocabulary", "ops")
 PATTERN_COLUMNS = ("kind", "pattern", "what it provokes", "source")
+
+
+def check_filters(ops: Sequence[str], suite: str) -> None:
+    """Raise `RocmoeError` for an op or a suite that there is none of."""
+    for op in ops:
+        load_op(op)
+    check_suite(suite)
 
 
 def list_op_rows() -> Rows:

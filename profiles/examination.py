@@ -8,6 +8,7 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
+from rocmoe.ops.core.errors import InputsError, describe_error
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.spec import Inputs, OpSpec
@@ -27,7 +28,7 @@ def examine(
 
     Raises what the candidate raises, and `CandidateError` for outputs that are not as declared.
     """
-    draws = [draw_inputs(spec, case, draw) for draw in (0, 1)]
+    draws = _draw_twice(spec, case)
     bench = Workbench(spec, case, implementation, device)
     if spec.out_of_contract(case):
         return _examine_out_of_contract(bench, draws[0])
@@ -36,13 +37,26 @@ def examine(
     verdict = merge(
         _at_call(1, spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)),
         _at_call(2, spec.judge(draws[1], second.outputs, dtype=case.dtype, strict=strict)),
+        _at_call(3, spec.judge(draws[0], again.outputs, dtype=case.dtype, strict=strict)),
         _at_call(1, judge_memory(spec, case, bench.fenced, draws[0], (first, again))),
         _at_call(2, judge_memory(spec, case, bench.fenced, draws[1], (second,))),
         _at_call(3, judge_repeat(spec, draws[0], first, again, strict=strict)),
+        _at_call(3, judge_afterwards(bench)),
     )
     if verdict.undecided and spec.second_look is not None:
         return _look_again(spec, case, implementation, device, verdict)
     return verdict
+
+
+def _draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:
+    """The first two sets of inputs; `InputsError` where they do not fit into memory."""
+    try:
+        return [draw_inputs(spec, case, draw) for draw in (0, 1)]
+    except (MemoryError, RuntimeError, ValueError) as error:
+        # NumPy's word for an array beyond the address space is a ValueError.
+        if isinstance(error, ValueError) and "too big" not in str(error):
+            raise
+        raise InputsError(f"the inputs do not fit: {describe_error(error)}") from error
 
 
 def judge_memory(
@@ -94,12 +108,23 @@ def judge_repeat(
     return merge(judgement.verdict())
 
 
+def judge_afterwards(bench: Workbench) -> Verdict:
+    """Whether memory is as the last call left it: work that went on may have written since."""
+    judgement = Judgement()
+    _report_damage(judgement, "no_work_after_return", bench.find_late_writes())
+    return judgement.verdict()
+
+
 def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
     try:
         calls = (bench.call(inputs, poison=0), bench.call(inputs, poison=1))
     except Exception as error:  # raising is the best answer to what no contract covers
         detail = f"raised {type(error).__name__}, as it may: the inputs are out of contract"
-        return Verdict((Check("survives", True, 0.0, 0.0, detail),))
+        judgement = Judgement([Check("survives", True, 0.0, 0.0, detail)])
+        mutated, outside = bench.find_damage(inputs)
+        _report_damage(judgement, "inputs_unchanged", mutated)
+        _report_damage(judgement, "no_write_outside", outside)
+        return judgement.verdict()
     detail = "out of contract: no crash, no hang, no access out of bounds"
     survived = Verdict((Check("survives", True, 0.0, 0.0, detail),))
     memory = judge_memory(bench.spec, bench.case, bench.fenced, inputs, calls)

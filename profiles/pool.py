@@ -228,9 +228,7 @@ class _Slot:
     def _start(self) -> None:
         self._log.unlink(missing_ok=True)
         self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(
-            target=serve, args=(theirs, *self._arguments), daemon=True
-        )
+        self._process = self._context.Process(target=serve, args=(theirs, *self._arguments))
         self._process.start()
         theirs.close()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rocmoe.ops.core.harm import Harm, list_harmed_ops, load_harms
 from rocmoe.ops.core.spec import load_op
 from rocmoe.profiles.job import Job, Reply
-from rocmoe.profiles.outcome import BAD
+from rocmoe.profiles.outcome import BAD, Exit
 from rocmoe.profiles.pool import Pool
 from rocmoe.profiles.suites import list_cases
 
@@ -34,10 +34,14 @@ class Trial:
         return not self.harm.right and (self.strict or not self.harm.strict_only)
 
     @property
+    def ran(self) -> bool:
+        """Whether the kernel ran on every case that it was given."""
+        return self.cases > 0 and not self.unusable
+
+    @property
     def ok(self) -> bool:
         """Whether the judges did as they must."""
-        ran = self.cases > 0 and not self.unusable
-        return ran and (self.caught_by is not None) == self.must_be_caught
+        return self.ran and (self.caught_by is not None) == self.must_be_caught
 
     def take(self, job: Job, reply: Reply) -> None:
         """Note what became of one case."""
@@ -61,6 +65,13 @@ class Trial:
         on = self.caught_on or f"all {self.cases} cases pass"
         name, summary = self.harm.name, self.harm.summary
         return [self.op, name, summary, expected, outcome, self.caught_by or "-", on]
+
+
+def judge_trials(trials: list[Trial]) -> Exit:
+    """0 when every trial is as it must be, 4 when no kernel ran, 1 else."""
+    if trials and all(trial.ok for trial in trials):
+        return Exit.PASSED
+    return Exit.FAILED if any(trial.ran for trial in trials) else Exit.INCONCLUSIVE
 
 
 def plan_trials() -> list[Trial]:

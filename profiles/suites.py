@@ -23,10 +23,15 @@ TOKENS = {"smoke": (), "quick": QUICK_TOKENS, "full": LADDER}
 LARGEST_TENSOR = {"smoke": 0, "quick": 1 << 20, "full": 65536 * 512}
 
 
-def list_cases(spec: OpSpec, suite: str, seed: int = 0) -> list[Case]:
-    """The cases of a suite for an op, each once, declared ones first."""
+def check_suite(suite: str) -> None:
+    """Raise `RocmoeError` for a suite that there is none of."""
     if suite not in SUITES:
         raise unknown("suite", suite, SUITES)
+
+
+def list_cases(spec: OpSpec, suite: str, seed: int = 0) -> list[Case]:
+    """The cases of a suite for an op, each once, declared ones first."""
+    check_suite(suite)
     rows = [row for row in spec.cases if SUITES.index(row.suite) <= SUITES.index(suite)]
     rows += [
         row

@@ -29,7 +29,7 @@ from rocmoe.profiles.job import Job, Probe, Reply
 from rocmoe.profiles.junit import write_junit
 from rocmoe.profiles.pool import Pool
 from rocmoe.profiles.stream import Recorder, find_unfinished, read_stream
-from rocmoe.profiles.suites import find_cases, list_cases
+from rocmoe.profiles.suites import check_suite, find_cases, list_cases
 
 FOLDER = Path("rocmoe-artifacts")
 
@@ -75,8 +75,12 @@ def make_request(
     backends: selectors such as `torch` or `harm:NAME`; none means every one installed, unless
     impls (FILE.py:FUNC) are given.
     """
+    for text in (*ops, *backends, *impls, *cases):
+        if not text.isprintable():
+            raise RocmoeError(f"{text!a} holds characters that cannot be printed")
     for op in ops:
         load_op(op)
+    check_suite(suite)
     for selector in backends:
         split_selector(selector)
     if device is not None:
@@ -91,7 +95,7 @@ def make_request(
         backends=list(dict.fromkeys(selectors)),
         device=device,
         suite=suite,
-        cases=list(cases),
+        cases=list(dict.fromkeys(cases)),
         seed=seed,
         strict=strict,
     )
@@ -138,6 +142,8 @@ def run_validation(
     path, done = _open_run(request, settings)
     if settings.junit is not None:
         check_writable(settings.junit, "--junit")
+        if settings.junit.resolve() == path.resolve():
+            raise RocmoeError(f"--junit {settings.junit} is where the artifact goes; name another")
     environment = _probe(request)
     device = request.device or ("gpu" if environment.gpus else "cpu")
     header = _make_header(request, environment)

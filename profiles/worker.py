@@ -18,7 +18,7 @@ import msgspec
 from rocmoe.ops.core.backend import load_backend, split_selector
 from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import parse_device
-from rocmoe.ops.core.errors import CandidateError, RocmoeError
+from rocmoe.ops.core.errors import CandidateError, InputsError, RocmoeError, describe_error
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import OpSpec, load_op
 from rocmoe.profiles.artifact import record_checks
@@ -47,7 +47,9 @@ def serve(connection: Connection, log: str, memory_bytes: int | None, threads: i
     torch.set_num_threads(threads)
     connection.send_bytes(READY)
     decoder = msgspec.json.Decoder(Message)
+    home = os.getcwd()
     while True:
+        os.chdir(home)  # a candidate may have left it, and files are named relative to it
         try:
             message = decoder.decode(connection.recv_bytes())
         except (EOFError, OSError):
@@ -95,7 +97,10 @@ def _run(job: Job) -> Reply:
     backend = load_backend(name)
     if absence := backend.find_absence() or device.find_absence():
         return Reply("unavailable", absence)
-    implementation = backend.find(spec, variant)
+    try:
+        implementation = backend.find(spec, variant)
+    except RocmoeError as error:  # it was found when the run began
+        return Reply("error", str(error))
     if implementation is None:
         return Reply("refused", f"{name} has no {spec.name}")
     if refusal := implementation.find_refusal(case, device):
@@ -109,11 +114,12 @@ def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation)
         verdict = examine(spec, case, implementation, device, strict=job.strict)
     except CandidateError as error:
         return Reply("error", str(error), variant)
+    except InputsError as error:
+        return Reply("refused", str(error), variant)
     except SystemExit as error:
         return Reply("error", f"called sys.exit({error.code!r}){_where(error)}", variant)
     except BaseException as error:
-        first = (str(error).strip().splitlines() or [""])[0][:500]
-        return Reply("error", f"{type(error).__name__}: {first}{_where(error)}", variant)
+        return Reply("error", f"{describe_error(error)}{_where(error)}", variant)
     findings, checks = list(verdict.findings), record_checks(verdict)
     if verdict.ok:
         return Reply("pass", None, variant, checks, findings)

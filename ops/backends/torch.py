@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import OpSpec
 
@@ -15,6 +16,7 @@ def find_absence() -> str | None:
 
 
 def find(spec: OpSpec, variant: str) -> Implementation | None:
-    """The op's own torch implementation; there are no variants."""
-    del variant
+    """The op's own torch implementation; `RocmoeError` for a variant, as there are none."""
+    if variant:
+        raise RocmoeError(f"backend torch has no variants, found {variant!r}; wanted torch")
     return Implementation(spec.name, NAME, spec.run_torch)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rocmoe.ops.core.errors import RocmoeError, nearest
+from rocmoe.ops.core.errors import RocmoeError, describe_error, nearest
 from rocmoe.ops.core.implementation import Implementation, writes_outputs
 from rocmoe.ops.core.spec import OpSpec
 
@@ -73,8 +73,10 @@ def _load(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    # As for `python FILE.py`: what lies beside the file can be imported, then and later.
+    sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise RocmoeError(f"importing {path} raised {type(error).__name__}: {error}") from error
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: it is the file's doing
+        raise RocmoeError(f"importing {path} raised {describe_error(error)}") from error
     return module

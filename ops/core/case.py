@@ -68,6 +68,8 @@ def parse_case(text: str) -> Case:
     seed = 0
     if len(parts) == 7 and parts[6].startswith("seed="):
         seed = _parse_int(parts.pop()[5:], text)
+        if seed < 0:
+            raise RocmoeError(f"case {text!r}: seed {seed} is negative")
     if len(parts) != 6:
         raise RocmoeError(f"case {text!r}: found {len(parts)} parts, wanted {_SHAPE}")
     op, sizes, dtype, params, pattern, layout = parts

@@ -18,6 +18,20 @@ class CandidateError(RocmoeError):
     """A candidate's outputs are not of the declared count, shape or dtype."""
 
 
+class InputsError(RocmoeError):
+    """The inputs of a case cannot be made on this machine; no candidate is to blame."""
+
+
+def describe_error(error: BaseException) -> str:
+    """`TYPE: first line of its message`, whatever a foreign exception holds."""
+    try:
+        words = str(error)
+    except Exception:  # a message that raises is not worth a crash
+        words = "(its message cannot be read)"
+    first = (words.strip().splitlines() or [""])[0][:500]
+    return f"{type(error).__name__}: {first.encode('utf-8', 'backslashreplace').decode()}"
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """`; nearest: NAME` for the likeliest meaning of a mistyped word, or an empty string."""
     found = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)

@@ -22,6 +22,9 @@ POISONS = (0x7FFF, 0xFFFE)
 RED_ZONE_BYTES = 4096
 STRIDED_GAP = 10
 
+#: The torch operations that hand out memory as it is.
+ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "resize_"})
+
 
 class FencedTensor:
     """A tensor inside a buffer of its own with red zones on both sides.
@@ -114,12 +117,7 @@ def poisoned_allocations(poison: int) -> Iterator[None]:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             made = func(*args, **(kwargs or {}))
-            if func.overloadpacket.__name__ in (
-                "empty",
-                "empty_like",
-                "empty_strided",
-                "new_empty",
-            ):
+            if func.overloadpacket.__name__ in ALLOCATIONS:
                 _poison_storage(made, poison)
             return made
 

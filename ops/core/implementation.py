@@ -76,11 +76,11 @@ def writes_outputs(spec: OpSpec, function: Callable[..., Any]) -> bool:
     return bool(named)
 
 
-def name_outputs(spec: OpSpec, case: Case, returned: Any) -> dict[str, Any]:
+def name_outputs(spec: OpSpec, case: Case, device: Device, returned: Any) -> dict[str, Any]:
     """A candidate's returned tensors by output name.
 
-    Raises `CandidateError` for a wrong count, type, shape or dtype.  An optional output of no
-    elements may be None or any empty tensor.
+    Raises `CandidateError` for a wrong count, type, layout, device, shape or dtype.  An optional
+    output of no elements may be None or any empty tensor.
     """
     values = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
     if len(values) != len(spec.outputs):
@@ -90,19 +90,24 @@ def name_outputs(spec: OpSpec, case: Case, returned: Any) -> dict[str, Any]:
         )
     named = {}
     for output, value in zip(spec.outputs, values, strict=True):
-        named[output.name] = _check_output(spec, case, output, value)
+        named[output.name] = _check_output(spec, case, device, output, value)
     return named
 
 
-def _check_output(spec: OpSpec, case: Case, output: Argument, value: Any) -> Any:
+def _check_output(spec: OpSpec, case: Case, device: Device, output: Argument, value: Any) -> Any:
     import torch
 
     shape = spec.shape(output, case)
     dtype = torch_dtype(output, case)
-    if output.optional and 0 in shape and (value is None or value.numel() == 0):
+    plain = type(value) in (torch.Tensor, torch.nn.Parameter)
+    if output.optional and 0 in shape and (value is None or (plain and value.numel() == 0)):
         return torch.empty(shape, dtype=dtype)
-    if type(value) not in (torch.Tensor, torch.nn.Parameter):
+    if not plain:
         raise CandidateError(f"{output.name} is a {type(value).__name__}, wanted a torch.Tensor")
+    if value.layout != torch.strided:
+        raise CandidateError(f"{output.name} has layout {value.layout}, wanted torch.strided")
+    if value.device.type != torch.device(device.torch_name).type:
+        raise CandidateError(f"{output.name} is on {value.device}, wanted {device.torch_name}")
     if tuple(value.shape) != shape:
         raise CandidateError(f"{output.name} has shape {list(value.shape)}, wanted {list(shape)}")
     if value.dtype != dtype:

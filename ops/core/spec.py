@@ -31,6 +31,10 @@ LAYOUTS: Mapping[str, str] = {
 }
 
 
+#: Kernels count in int32, and no published model comes near.
+LARGEST_SIZE = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class Argument:
     """One input or output: a tensor when it has a dtype, else a Python scalar.
@@ -161,8 +165,9 @@ class OpSpec:
                 raise _in_case(case, unknown(kind, word, known))
         for name, param in self.params.items():
             check_value(case, name, case.params[name], param)
-        if negative := [name for name, size in case.sizes.items() if size < 0]:
-            raise _in_case(case, RocmoeError(f"size {negative[0]} is negative"))
+        for name, size in case.sizes.items():
+            if not 0 <= size <= LARGEST_SIZE:
+                raise _in_case(case, RocmoeError(f"{name}={size} is not in [0, {LARGEST_SIZE}]"))
         if reason := self.refuse_case(case):
             raise _in_case(case, RocmoeError(reason))
         return case

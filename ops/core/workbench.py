@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,6 +23,10 @@ from rocmoe.ops.core.implementation import (
     writes_outputs,
 )
 from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
+from rocmoe.references.judging.elementwise import same_bits
+
+#: How long a thread that a candidate started is waited for, to see what it writes.
+THREAD_SECONDS = 1.0
 
 Damage = list[tuple[str, str, tuple[int, ...]]]
 
@@ -47,6 +53,7 @@ class Workbench:
         self.spec, self.case, self.device = spec, case, device
         self.implementation = implementation
         self.fenced = writes_outputs(spec, implementation.function)
+        self._threads = threading.active_count()
         self._inputs: dict[str, FencedTensor] = {}
         self._outputs: dict[str, FencedTensor] = {}
         if self.fenced:
@@ -69,15 +76,38 @@ class Workbench:
         with nullcontext() if self.fenced else poisoned_allocations(poison):
             returned = call()
         self._synchronize()
-        named = name_outputs(self.spec, self.case, returned)
+        named = name_outputs(self.spec, self.case, self.device, returned)
+        mutated, outside = self.find_damage(inputs)
+        values = {name: to_numpy(tensor) for name, tensor in named.items()}
+        held = {name: find_poison(tensor, poison) for name, tensor in named.items()}
+        made = Call(values, held, mutated, outside)
+        self._last = (inputs, named, made)
+        return made
+
+    def find_damage(self, inputs: Inputs) -> tuple[Damage, Damage]:
+        """What stands elsewhere than it may since the last refill: in inputs, and in outputs."""
         may_write = self.spec.may_write(self.case, inputs)
         kept = {n: t for n, t in self._inputs.items() if n not in self.spec.mutates}
-        return Call(
-            outputs={name: to_numpy(tensor) for name, tensor in named.items()},
-            poisoned={name: find_poison(tensor, poison) for name, tensor in named.items()},
-            mutated=_collect({n: (t, False) for n, t in kept.items()}),
-            outside=_collect({n: (t, may_write.get(n, True)) for n, t in self._outputs.items()}),
-        )
+        mutated = _collect({n: (t, False) for n, t in kept.items()})
+        outputs = {n: (t, may_write.get(n, True)) for n, t in self._outputs.items()}
+        return mutated, _collect(outputs)
+
+    def find_late_writes(self) -> Damage:
+        """What changed since the last call returned, once the threads it started have ended.
+
+        A thread that goes on for longer than `THREAD_SECONDS` is not waited for.
+        """
+        deadline = time.monotonic() + THREAD_SECONDS
+        while threading.active_count() > self._threads and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._synchronize()
+        inputs, named, made = self._last
+        mutated, outside = self.find_damage(inputs)
+        late = [d for d in (*mutated, *outside) if d not in (*made.mutated, *made.outside)]
+        for name, tensor in named.items():
+            changed = np.argwhere(~same_bits(to_numpy(tensor), made.outputs[name]))
+            late += [(name, "inside", tuple(map(int, index))) for index in changed[:8]]
+        return late
 
     def _lay_out(self, inputs: Inputs, poison: int) -> dict[str, Any]:
         arguments = dict(inputs)
@@ -107,7 +137,7 @@ class Workbench:
 
 def to_numpy(tensor: Any) -> NDArray[Any]:
     """A copy of a tensor's values: float64 for any float dtype, integers as they are."""
-    values = tensor.detach().cpu()
+    values = tensor.detach().resolve_conj().resolve_neg().cpu()
     return np.array(values.double().numpy() if values.is_floating_point() else values.numpy())
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rocmoe.ops.core.harm import Harm
-from rocmoe.ops.harms.shared.any_op import edit_input, spoil_outputs
+from rocmoe.ops.harms.shared.any_op import (
+    Inputs,
+    Outputs,
+    drop_last_row,
+    edit_input,
+    spoil_outputs,
+)
 from rocmoe.ops.harms.shared.gating import (
     LOG2_E,
     Pair,
@@ -29,6 +35,10 @@ def _lose_tied_expert(gating_output: Any, topk: int, renormalize: bool) -> Pair:
     return weights, ids.int()
 
 
+def _drop_fresh_row(inputs: Inputs, *outputs: Any) -> Outputs:
+    return tuple(drop_last_row(output) for output in outputs)
+
+
 def _softmax_of_chosen(gating_output: Any, topk: int, renormalize: bool) -> Pair:
     """Right: choose by logit, then exp(x - logsumexp), rounded differently throughout."""
     import torch
@@ -46,6 +56,8 @@ HARMS = (
     Harm("drop_lane", "lane 63 is left out of the reduction",
          edit_input(run_torch, "gating_output", lambda logits: drop_lane(logits, float("-inf")))),
     Harm("lose_tied_expert", "experts tied with a winner are lost", _lose_tied_expert),
+    Harm("drop_fresh_row", "the last row of what is returned is never written",
+         spoil_outputs(run_torch, _drop_fresh_row)),
     Harm("ascending_order", "smallest weight first", spoil_outputs(run_torch, reverse_choice),
          right=True),
     Harm("softmax_of_chosen", "chosen by logit, exp2 and reciprocal", _softmax_of_chosen,

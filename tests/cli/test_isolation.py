@@ -51,6 +51,16 @@ def spoil_the_process():
     torch.softmax = None
     raise ValueError("after spoiling")
 
+def leave():
+    os.chdir("/")
+
+def start_a_process():
+    import multiprocessing
+    process = multiprocessing.get_context("fork").Process(target=print, args=("child",))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
 EVIL = {
     1: segfault,
     2: lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -63,6 +73,9 @@ EVIL = {
     9: garbage,
     10: spoil_the_process,
     11: lambda: os.closerange(0, 64),
+    12: leave,
+    13: start_a_process,
+    14: lambda: exec('raise RuntimeError("\\udc80 and\\nmore")'),
 }
 
 def topk_softmax(gating_output, topk, renormalize):
@@ -82,6 +95,9 @@ WANTED = {
     9: ("pass", ""),
     10: ("error", "ValueError: after spoiling (evil.py:"),
     11: ("crash", "exited with code"),
+    12: ("pass", ""),
+    13: ("pass", ""),
+    14: ("error", "RuntimeError: \\udc80 and (<string>:1)"),
 }
 
 

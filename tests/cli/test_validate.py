@@ -1,6 +1,7 @@
 """`rocmoe validate` through the real command: what it prints, writes and exits with."""
 
 import json
+import os
 import resource
 from xml.etree import ElementTree
 
@@ -146,3 +147,29 @@ def flipped(gating_output, topk, renormalize):
     done = rocmoe("validate", *arguments, "--strict")
     assert done.returncode == 1
     assert "descending" in done.stdout
+
+
+def test_a_file_may_import_what_lies_beside_it(rocmoe, tmp_path, kernels):
+    (tmp_path / "mine.py").write_text("from kernels import topk_softmax as f")
+    assert rocmoe("validate", "topk_softmax", "--impl=mine.py:f", "--case", case(8)).returncode == 0
+
+
+def test_a_link_stays_a_link(rocmoe, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "run.json").symlink_to("there/real.json")
+    (tmp_path / "there" / "real.json").write_text("old")
+    assert rocmoe("validate", "--case", case(8), "--out", "run.json").returncode == 0
+    assert (tmp_path / "run.json").is_symlink()
+    assert read_artifact(tmp_path / "there" / "real.json").complete
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_stream_is_no_traceback(rocmoe, closed):
+    done = rocmoe("list", "backends", preexec_fn=lambda: os.close(closed))
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_case_given_twice_runs_once(rocmoe, tmp_path):
+    rocmoe("validate", "--case", case(8), "--case", case(8), "--out", "run.json")
+    assert len(read_artifact(tmp_path / "run.json").results) == 1

@@ -1,10 +1,14 @@
 """The road of one case: what only several calls, and looking at memory, can find."""
 
+import threading
+import time
+
 import pytest
 import torch
 
 from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.device import Device
+from rocmoe.ops.core.errors import InputsError
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import load_op
 from rocmoe.ops.topk_softmax import run_torch
@@ -123,3 +127,77 @@ def test_what_a_candidate_raises_is_passed_on():
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         judge(function)
+
+
+def wrong_on_third_call(spoil):
+    seen = []
+
+    def function(gating_output, topk, renormalize):
+        weights, ids = run_torch(gating_output, topk, renormalize)
+        seen.append(1)
+        return (spoil(weights), ids) if len(seen) % 3 == 0 else (weights, ids)
+
+    return function
+
+
+def test_the_third_call_is_judged_too():
+    assert "weights" in judge(wrong_on_third_call(lambda weights: weights * 1.7)).failed
+    assert "weights" in judge(wrong_on_third_call(lambda weights: weights * torch.nan)).failed
+
+
+def test_a_sum_in_another_order_each_time_is_right_unless_strict():
+    generator = torch.Generator().manual_seed(0)
+
+    def function(gating_output, topk, renormalize):
+        order = torch.randperm(gating_output.shape[1], generator=generator)
+        powers = (gating_output.float() - gating_output.float().amax(1, keepdim=True)).exp()
+        total = powers[:, order].cumsum(1)[:, -1:]
+        _, ids = run_torch(gating_output, topk, renormalize)
+        weights = (powers / total).gather(1, ids.long())
+        return weights / weights.sum(1, keepdim=True), ids
+
+    large = parse_case("topk_softmax:T=64,E=256,k=8:fp32:renormalize=true:normal:contiguous")
+    assert judge(function, case=large).ok
+    assert "repeatable" in judge(function, case=large, strict=True).failed
+
+
+@pytest.mark.parametrize("target", ["gating_output", "weights"])
+def test_a_thread_that_writes_after_the_return_is_caught(target):
+    def function(gating_output, topk, renormalize):
+        weights, ids = run_torch(gating_output, topk, renormalize)
+        late = gating_output if target == "gating_output" else weights
+        threading.Thread(target=lambda: (time.sleep(0.2), late.zero_()), daemon=True).start()
+        return weights, ids
+
+    assert "no_work_after_return" in judge(function).failed
+
+
+def test_memory_made_by_resize_is_poisoned():
+    def function(gating_output, topk, renormalize):
+        weights, ids = run_torch(gating_output, topk, renormalize)
+        left = torch.tensor([]).resize_(weights.shape)
+        left[:-1] = weights[:-1]
+        return left, ids
+
+    assert "all_written" in judge(function).failed
+
+
+def test_a_write_out_of_bounds_is_seen_though_the_candidate_then_raises():
+    spec = load_op("moe_sorting")
+    row = next(row for row in spec.cases if spec.out_of_contract(spec.make_case(row)))
+
+    def function(sorted_ids, sorted_weights, sorted_expert_ids, num_valid_ids, moe_buf, **inputs):
+        write(sorted_ids, sorted_ids.numel(), 7)
+        raise ValueError("ids out of range")
+
+    implementation = Implementation("moe_sorting", "user", function)
+    verdict = examine(spec, spec.make_case(row), implementation, Device("cpu"), strict=False)
+    assert verdict.failed == ("no_write_outside",)
+
+
+def test_inputs_that_do_not_fit_are_nobodys_error():
+    huge = parse_case(
+        "topk_softmax:T=2147483647,E=2147483647,k=1:fp32:renormalize=true:normal:contiguous"
+    )
+    with pytest.raises(InputsError, match="the inputs do not fit"):
+        judge(run_torch, case=huge)

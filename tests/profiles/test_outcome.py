@@ -12,7 +12,7 @@ from rocmoe.profiles.job import Job, Reply
 from rocmoe.profiles.junit import write_junit
 from rocmoe.profiles.outcome import Exit, judge_run, list_gaps
 from rocmoe.profiles.report import summarize, tell_failures
-from rocmoe.profiles.selftest import Trial
+from rocmoe.profiles.selftest import Trial, judge_trials
 from rocmoe.references.judging.verdict import Finding
 
 WORD = "topk_softmax:T={},E=8,k=2:bf16:renormalize=true:normal:contiguous"
@@ -148,3 +148,10 @@ def test_a_trial_is_ok_only_when_the_judges_did_as_they_must(trial, ok, outcome)
 
 def test_a_trial_names_what_caught_the_kernel():
     assert make_trial(PASS, FAIL).describe()[5:] == ["weights", "case1"]
+
+
+def test_a_selftest_that_ran_nothing_is_inconclusive():
+    assert judge_trials([make_trial(REFUSED)]) == Exit.INCONCLUSIVE
+    assert judge_trials([]) == Exit.INCONCLUSIVE
+    assert judge_trials([make_trial(FAIL), make_trial(PASS)]) == Exit.FAILED
+    assert judge_trials([make_trial(FAIL), make_trial(PASS, right=True)]) == Exit.PASSED

@@ -71,7 +71,7 @@ def test_what_does_not_parse_is_named(word, said):
         ("T=4,", "T=4,Q=1,", "unknown size 'Q'"),
         ("T=4,", "", "size 'T' is missing"),
         ("T=4,E=8", "E=8,T=4", "out of order; wanted T, E, k"),
-        ("T=4", "T=-4", "size T is negative"),
+        ("T=4", "T=-4", r"T=-4 is not in \[0, 2147483647\]"),
         ("bf16", "bf17", "unknown dtype 'bf17'; nearest: bf16"),
         (
             "renormalize=true",

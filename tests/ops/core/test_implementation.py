@@ -44,6 +44,7 @@ def test_a_wrong_signature_is_named(function, said):
         writes_outputs(SPEC, function)
 
 
+CPU = parse_device("cpu")
 WEIGHTS, IDS = torch.zeros(4, 2), torch.zeros(4, 2, dtype=torch.int32)
 
 
@@ -57,11 +58,14 @@ WEIGHTS, IDS = torch.zeros(4, 2), torch.zeros(4, 2, dtype=torch.int32)
         ((WEIGHTS[:3], IDS), r"topk_weights has shape \[3, 2\], wanted \[4, 2\]"),
         ((WEIGHTS.double(), IDS), "topk_weights is torch.float64, wanted torch.float32"),
         ((WEIGHTS, IDS.long()), "topk_ids is torch.int64, wanted torch.int32"),
+        ((WEIGHTS.to("meta"), IDS), "topk_weights is on meta, wanted cpu"),
+        ((WEIGHTS.to_sparse(), IDS), "topk_weights has layout torch.sparse_coo"),
+        ((WEIGHTS.numpy(), IDS), "topk_weights is a ndarray, wanted a torch.Tensor"),
     ],
 )
 def test_wrong_outputs_are_named(returned, said):
     with pytest.raises(CandidateError, match=said):
-        name_outputs(SPEC, CASE, returned)
+        name_outputs(SPEC, CASE, CPU, returned)
 
 
 def test_a_tensor_that_computes_later_is_no_output():
@@ -69,7 +73,7 @@ def test_a_tensor_that_computes_later_is_no_output():
         pass
 
     with pytest.raises(CandidateError, match="topk_weights is a Lazy"):
-        name_outputs(SPEC, CASE, (WEIGHTS.as_subclass(Lazy), IDS))
+        name_outputs(SPEC, CASE, CPU, (WEIGHTS.as_subclass(Lazy), IDS))
 
 
 def test_an_implementation_states_where_it_does_not_run():
