@@ -9,7 +9,7 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.drafts import CHAIN_PATTERNS
-from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row
+from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Row, compare_nothing
 from rocmoe.ops.families.speculative import (
     CANDIDATES,
     COINS,
@@ -146,7 +146,10 @@ CASES = (
     make_row("quick", 33, 8, 512, "all_rejected", "the bonus comes from row 0, without the draft"),
     make_row("quick", 16, 4, 1024, "normal", "thresholds of 0: everything is accepted",
              single=0.0, acc=0.0),
+    make_row("quick", 64, 6, 128, "cdf_edges", "drafts of exactly threshold_single are accepted",
+             single=0.5),
     make_row("quick", 64, 6, 128, "normal", "threshold_acc 0 is held up by 1e-9", acc=0.0),
+    make_row("quick", 256, 6, 128, "peaked", "1e-9 and no more: probabilities below 1e-6", acc=0.0),
     make_row("quick", 64, 6, 128, "peaked", "probabilities that underflow", single=0.5),
     make_row("quick", 16, 4, 4096, "flat", "no token stands out"),
     make_row("quick", 64, 6, 60, "ties", "tied probabilities", single=0.5, acc=0.8),
@@ -155,6 +158,11 @@ CASES = (
     make_row("quick", 1, 3, 151937, "normal", "one past Qwen's vocabulary"),
     make_row("quick", 7, 4, 160, "normal", "row stride 170", layout="strided"),
     make_row("quick", 7, 4, 128, "normal", "base pointers not 16-byte aligned", layout="offset"),
+    make_row("quick", 7, 4, 2048, "normal", "a stride where a row needs several rounds",
+             layout="strided"),
+    make_row("quick", 7, 4, 2048, "normal", "offset where a row needs several rounds",
+             layout="offset"),
+    make_row("quick", 7, 32, 128, "all_accepted", "twice DFlash's block of 16"),
     make_row("quick", 16, 1, 128, "normal", "no drafts: only the bonus"),
     make_row("quick", 0, 4, 128, "normal", "no sequences"),
     make_row("full", 2048, 2, 1000, "lossless", "a thousand tokens"),
@@ -186,6 +194,7 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=cost,
+    canonical=compare_nothing,
     degenerate=verification_degenerate,
     refuse_case=check_verification,
     from_model=from_model,

@@ -20,6 +20,7 @@ from rocmoe.ops.families.gating import (
     draw_bias,
     gating_cost,
     gating_degenerate,
+    scores_vanish,
     sort_experts,
 )
 from rocmoe.references import grouped_topk as reference
@@ -135,6 +136,12 @@ def refuse_case(case: Case) -> str | None:
     return None
 
 
+def degenerate(case: Case) -> str | None:
+    """Cases on which a trivial choice of experts is right."""
+    vanish = None if case.params["scoring_func"] == "softmax" else scores_vanish(case)
+    return gating_degenerate(case) or vanish
+
+
 def from_model(model: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, Value]] | None:
     """Models with groups, a bias, a factor or square roots of softplus; no groups are one group.
 
@@ -230,6 +237,23 @@ CASES = (
     _row("quick", 64, 128, 8, "2/4", "fp32", None, "saturation_edge", "logits differ, scores "
          "round to 1"),
     _row("quick", 48, 128, 8, "2/4", "fp32", "small", "denormal", "denormal logits"),
+    _row("quick", 64, 256, 8, "4/8", "bf16", "small", "normal", "DeepSeek-V3-sized; row stride "
+         "266", layout="strided"),
+    _row("quick", 64, 256, 8, "4/8", "bf16", "small", "normal", "DeepSeek-V3-sized; base pointers "
+         "not 16-byte aligned", layout="offset"),
+    _row("quick", 64, 160, 6, "3/8", "fp32", None, "normal", "row stride 170 of fp32 logits",
+         scoring="softmax", layout="strided"),
+    _row("quick", 64, 256, 8, "4/8", "bf16", "small", "normal", "square roots of softplus in "
+         "groups", scoring="sqrtsoftplus"),
+    _row("quick", 64, 128, 7, "4/8", "bf16", None, "normal", "softmax with a shared expert",
+         scoring="softmax", shared=1),
+    _row("quick", 2100, 16, 2, "2/4", "bf16", "small", "normal", "more than 2048 tokens"),
+    _row("quick", 48, 128, 8, "2/4", "fp32", None, "shifted", "a maximum that is taken to be at "
+         "least 0", scoring="softmax"),
+    _row("quick", 48, 128, 8, "2/4", "fp16", "normal", "far_shifted", "every score is 0: the bias "
+         "decides", renormalize=False),
+    _row("quick", 64, 160, 6, "3/8", "fp32", None, "normal", "fp32 base pointer not 16-byte "
+         "aligned", scoring="softmax", layout="offset"),
     _row("quick", 0, 256, 8, "4/8", "bf16", "small", "normal", "zero tokens"),
     _row("quick", 1, 256, 8, "4/8", "bf16", "small", "normal", "one token"),
     _row("full", 1024, 256, 8, "4/8", "bf16", "small", "normal", "DeepSeek-V3-sized, 1024 tokens"),
@@ -270,7 +294,8 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=gating_cost,
-    degenerate=gating_degenerate,
+    canonical=reference.erase_unspecified,
+    degenerate=degenerate,
     refuse_case=refuse_case,
     from_model=from_model,
 )

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.hidden_states import PATTERNS
-from rocmoe.ops.core.spec import DTYPES, Argument, Cost, Inputs, OpSpec, Param, Row
+from rocmoe.ops.core.spec import (
+    DTYPES,
+    Argument,
+    Cost,
+    Inputs,
+    OpSpec,
+    Param,
+    Row,
+    compare_nothing,
+)
 from rocmoe.ops.families.gating import ITEM_BYTES
 from rocmoe.ops.families.qk import (
     DERIVED,
@@ -27,8 +36,14 @@ from rocmoe.ops.families.qk import (
 )
 from rocmoe.references import qk_norm_rope as reference
 
-#: Base of the rotary frequencies (RoFormer, arXiv:2104.09864, section 3.2.2).
-ROPE_BASE = 10000.0
+#: Bases of the rotary frequencies, from RoFormer's (arXiv:2104.09864, section 3.2.2) to that of
+#: Qwen's and Llama's long contexts.
+ROPE_BASES = (1e4, 5e6)
+
+#: YaRN (arXiv:2309.00071, sections 3.2 and 3.4) slows frequencies down, each by its own factor, and
+#: scales cosines and sines by 0.1 * ln(s) + 1: these stand for context extensions s of 2 to 64.
+ROPE_SLOWDOWNS = (1.0 / 64.0, 1.0)
+ROPE_AMPLITUDES = (1.07, 1.42)
 
 #: Cache rows of a case made from a model: enough for distant tokens to share nothing.
 MODEL_MAX_POS = 4096
@@ -43,7 +58,7 @@ def draw(case: Case, rng: np.random.Generator) -> Inputs:
         "qkv": draw_heads(case, rng, sizes["Hq"] + 2 * sizes["Hkv"]),
         "q_weight": draw_weight(case, rng),
         "k_weight": draw_weight(case, rng),
-        "cos_sin_cache": make_cache(sizes["max_pos"], sizes["rotary_dim"]),
+        "cos_sin_cache": make_cache(rng, sizes["max_pos"], sizes["rotary_dim"]),
         "positions": draw_positions(str(params["positions"]), rng, sizes["T"], sizes["max_pos"]),
         "num_heads_q": sizes["Hq"],
         "num_heads_kv": sizes["Hkv"],
@@ -53,11 +68,20 @@ def draw(case: Case, rng: np.random.Generator) -> Inputs:
     }
 
 
-def make_cache(max_pos: int, rotary_dim: int) -> NDArray[np.float64]:
-    """[max_pos, rotary_dim]: cosines, then sines, of position * base^(-2i / rotary_dim)."""
-    frequencies = ROPE_BASE ** (-np.arange(0, rotary_dim, 2) / rotary_dim)
+def make_cache(rng: np.random.Generator, max_pos: int, rotary_dim: int) -> NDArray[np.float64]:
+    """[max_pos, rotary_dim]: cosines, then sines, of position * base^(-2i / rotary_dim).
+
+    Base, slowdown of each frequency and amplitude are drawn, so that no kernel can compute the
+    cache, keep it from one call to the next, or take cos^2 + sin^2 for one.
+    """
+    smallest, largest = np.log(ROPE_BASES)
+    base = np.exp(rng.uniform(smallest, largest))
+    frequencies = base ** (-np.arange(0, rotary_dim, 2) / rotary_dim)
+    slowest, fastest = np.log(ROPE_SLOWDOWNS)
+    frequencies *= np.exp(rng.uniform(slowest, fastest, len(frequencies)))
     angles = np.multiply.outer(np.arange(max_pos), frequencies)
-    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    parts = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    return np.asarray(parts * rng.uniform(*ROPE_AMPLITUDES))
 
 
 def draw_positions(
@@ -185,8 +209,19 @@ CASES = (
          layout="strided"),
     _row("quick", 33, 8, 1, 96, "fp16", "uniform", "base pointers not 16-byte aligned",
          layout="offset", positions="repeated"),
+    _row("quick", 17, 8, 2, 64, "fp32", "scaled_heads", "strided, four bytes an element",
+         layout="strided"),
+    _row("quick", 17, 8, 2, 128, "fp16", "scaled_heads", "strided, every stride of 16 bytes",
+         layout="strided", rotary_dim=64),
+    _row("quick", 17, 8, 2, 128, "bf16", "normal", "offset, where vectors of 16 bytes fit a head",
+         layout="offset"),
+    _row("quick", 17, 4, 2, 64, "fp32", "scaled_heads", "offset, four bytes an element",
+         layout="offset"),
     _row("quick", 33, 8, 2, 128, "bf16", "scaled_heads", "neighbours pair in bf16",
          is_neox_style=False),
+    _row("quick", 17, 4, 2, 96, "fp16", "normal", "neighbours pair in fp16, a third is rotated",
+         is_neox_style=False, rotary_dim=32),
+    _row("quick", 600, 2, 1, 32, "bf16", "scaled_heads", "more tokens than a GPU has processors"),
     _row("quick", 17, 16, 2, 256, "bf16", "normal", "Qwen3-Next: a quarter of a head is rotated",
          rotary_dim=64, positions="ascending"),
     _row("quick", 64, 8, 8, 64, "fp32", "small", "eps decides as much as the heads do"),
@@ -206,7 +241,7 @@ CASES = (
     _row("quick", 33, 4, 2, 128, "fp32", "inf_heads", "an infinity stays in its head"),
     _row("quick", 33, 8, 2, 128, "bf16", "normal", "every token at the cache's last row",
          positions="last", max_pos=1000),
-    _row("quick", 33, 8, 2, 128, "bf16", "normal", "position 0: nothing is rotated",
+    _row("quick", 33, 8, 2, 128, "bf16", "normal", "position 0: scaled, not turned",
          positions="zero"),
     _row("quick", 64, 2, 6, 64, "bf16", "normal", "more key heads than query heads"),
     _row("quick", 31, 3, 1, 2, "fp32", "normal", "heads of a single pair", max_pos=1),
@@ -271,6 +306,7 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=estimate_cost,
+    canonical=compare_nothing,
     degenerate=heads_degenerate,
     refuse_case=check_rotation,
     from_model=from_model,

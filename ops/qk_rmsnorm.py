@@ -9,7 +9,16 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.hidden_states import PATTERNS
-from rocmoe.ops.core.spec import DTYPES, LAYOUTS, Argument, Cost, Inputs, OpSpec, Row
+from rocmoe.ops.core.spec import (
+    DTYPES,
+    LAYOUTS,
+    Argument,
+    Cost,
+    Inputs,
+    OpSpec,
+    Row,
+    compare_nothing,
+)
 from rocmoe.ops.families.gating import ITEM_BYTES
 from rocmoe.ops.families.qk import (
     DERIVED,
@@ -76,6 +85,15 @@ CASES = (
          "sgl-project/sglang#23159", layout="qkv_views"),
     _row("quick", 9, 16, 2, 256, "fp16", "normal", "views of one qkv, the key rows far apart",
          layout="qkv_views"),
+    _row("quick", 17, 8, 2, 64, "fp32", "normal", "views of one qkv, four bytes an element",
+         layout="qkv_views"),
+    _row("quick", 17, 8, 2, 128, "fp16", "scaled_heads", "strided, where vectors of 16 bytes fit "
+         "a head", layout="strided"),
+    _row("quick", 17, 8, 2, 128, "bf16", "scaled_heads", "offset, where vectors of 16 bytes fit "
+         "a head", layout="offset"),
+    _row("quick", 17, 4, 2, 64, "fp32", "scaled_heads", "offset, four bytes an element",
+         layout="offset"),
+    _row("quick", 600, 2, 1, 32, "bf16", "scaled_heads", "more tokens than a GPU has processors"),
     _row("quick", 33, 6, 2, 80, "bf16", "normal", "row stride not a multiple of 16 bytes",
          layout="strided"),
     _row("quick", 33, 8, 1, 96, "fp16", "uniform", "base pointers not 16-byte aligned",
@@ -141,6 +159,7 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=estimate_cost,
+    canonical=compare_nothing,
     degenerate=heads_degenerate,
     refuse_case=check_heads,
     from_model=from_model,

@@ -10,7 +10,7 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.probabilities import PATTERNS
-from rocmoe.ops.core.spec import Argument, Inputs, OpSpec, Param
+from rocmoe.ops.core.spec import Argument, Inputs, OpSpec, Param, compare_nothing
 from rocmoe.ops.families.renorm import (
     ALL_TOKENS,
     OUTPUTS,
@@ -28,7 +28,6 @@ from rocmoe.ops.families.renorm import (
     keep_top_k,
     keep_top_p,
     make_row,
-    mark_kept,
     renorm_cost,
     renorm_degenerate,
     renorm_out_of_contract,
@@ -140,6 +139,12 @@ CASES = (
            "strided"),
     _quick(14, 1000, "normal", "per_row", "per_row", "joint",
            "base pointers not 16-byte aligned", "offset"),
+    _quick(3, 32000, "normal", 50, 0.9, "joint", "a stride where several blocks share a row",
+           "strided"),
+    _quick(3, 32000, "normal", 50, 0.9, "top_k_first", "offset where several blocks share a row",
+           "offset"),
+    _quick(3, 32000, "normal", 3000, 0.9, "top_k_first", "more than a block's buffer holds"),
+    _quick(600, 111, "normal", "per_row", "per_row", "joint", "more rows than processors"),
     _quick(0, 500, "normal", 10, 0.9, "joint", "no rows"),
     _quick(16, 500, "unnormalised", "per_row", "per_row", "joint", "no distributions"),
     _quick(16, 500, "nan_rows", 10, 0.9, "top_k_first", "NaN must not lead out of bounds"),
@@ -181,7 +186,7 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=renorm_cost,
-    canonical=mark_kept,
+    canonical=compare_nothing,
     degenerate=degenerate,
     out_of_contract=renorm_out_of_contract,
     refuse_case=check_renorm,

@@ -10,7 +10,7 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.probabilities import PATTERNS
-from rocmoe.ops.core.spec import Inputs, OpSpec
+from rocmoe.ops.core.spec import Inputs, OpSpec, compare_nothing
 from rocmoe.ops.families.renorm import (
     LARGEST_BELOW_ONE,
     OUTPUTS,
@@ -24,7 +24,6 @@ from rocmoe.ops.families.renorm import (
     draw_top_p,
     keep_top_p,
     make_row,
-    mark_kept,
     renorm_cost,
     renorm_degenerate,
     renorm_out_of_contract,
@@ -86,6 +85,11 @@ CASES = (
     _quick(7, 1000, "normal", "row stride V + 10", top_p="per_row", layout="strided"),
     _quick(7, 1000, "normal", "base pointers not 16-byte aligned", top_p="per_row",
            layout="offset"),
+    _quick(3, 32000, "normal", "a stride where several blocks share a row", top_p=0.9,
+           layout="strided"),
+    _quick(3, 32000, "normal", "offset where several blocks share a row", top_p=0.9,
+           layout="offset"),
+    _quick(600, 111, "normal", "more rows than a GPU has processors", top_p="per_row"),
     _quick(0, 500, "normal", "no rows", top_p=0.9),
     _quick(16, 500, "unnormalised", "rows that are no distributions", top_p="per_row"),
     _quick(16, 500, "nan_rows", "NaN must not lead out of bounds or stall", top_p=0.9),
@@ -117,7 +121,7 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=renorm_cost,
-    canonical=mark_kept,
+    canonical=compare_nothing,
     degenerate=degenerate,
     out_of_contract=renorm_out_of_contract,
     refuse_case=check_renorm,

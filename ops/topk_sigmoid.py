@@ -20,6 +20,7 @@ from rocmoe.ops.families.gating import (
     draw_bias,
     gating_cost,
     gating_degenerate,
+    scores_vanish,
     sort_experts,
 )
 from rocmoe.references import topk_sigmoid as reference
@@ -55,6 +56,11 @@ def weigh(scores: Any, ids: Any, renormalize: bool) -> Any:
     if renormalize:
         weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-20)
     return weights
+
+
+def degenerate(case: Case) -> str | None:
+    """Cases on which a trivial choice of experts is right."""
+    return gating_degenerate(case) or scores_vanish(case)
 
 
 def from_model(model: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, Value]] | None:
@@ -105,6 +111,22 @@ CASES = (
     _row("quick", 64, 160, 8, "bf16", "small", "normal", "row stride 170", layout="strided"),
     _row("quick", 64, 256, 8, "fp16", "small", "normal", "base pointers not 16-byte aligned",
          layout="offset"),
+    _row("quick", 64, 256, 8, "bf16", "small", "normal", "row stride 266 of 256 experts, biased",
+         layout="strided"),
+    _row("quick", 64, 160, 8, "fp32", None, "normal", "row stride 170 of fp32 logits",
+         layout="strided"),
+    _row("quick", 64, 256, 8, "bf16", None, "normal", "bf16 base pointer not 16-byte aligned",
+         layout="offset"),
+    _row("quick", 64, 128, 4, "fp16", None, "normal", "fp16 scores, not renormalised",
+         renormalize=False),
+    _row("quick", 64, 128, 4, "bf16", "small", "normal", "a bias, and not renormalised",
+         renormalize=False),
+    _row("quick", 1100, 32, 2, "bf16", "small", "normal", "more rows than a block of 1024 threads"),
+    _row("quick", 48, 128, 8, "fp32", "normal", "shifted", "every score is 0: the bias decides",
+         renormalize=False),
+    _row("quick", 48, 128, 8, "fp16", None, "far_shifted", "logits below a finite minus infinity"),
+    _row("quick", 64, 160, 8, "fp32", None, "normal", "fp32 base pointer not 16-byte aligned",
+         layout="offset"),
     _row("quick", 0, 256, 8, "bf16", "small", "normal", "zero tokens"),
     _row("quick", 1, 256, 8, "bf16", "small", "normal", "one token"),
     _row("full", 1024, 896, 16, "bf16", "small", "normal", "Kimi-K3-sized"),
@@ -139,7 +161,8 @@ SPEC = OpSpec(
     run_torch=run_torch,
     cases=CASES,
     cost=gating_cost,
-    degenerate=gating_degenerate,
+    canonical=reference.erase_unspecified,
+    degenerate=degenerate,
     refuse_case=check_topk,
     from_model=from_model,
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.drafts import PATTERNS
-from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Param, Row
+from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Outputs, Param, Row
 from rocmoe.ops.families.speculative import (
     CANDIDATES,
     COINS,
@@ -107,6 +107,14 @@ def must_write(case: Case, inputs: Inputs) -> Mapping[str, Any]:
     return reference.find_due(inputs)
 
 
+def compare_path(inputs: Inputs, outputs: Outputs) -> Outputs:
+    """The canonical form: what is specified of a deterministic answer, nothing of another.
+
+    A coin next to an edge draws one token or its neighbour, by how a sum is rounded.
+    """
+    return reference.erase_unspecified(inputs, outputs) if inputs["deterministic"] else {}
+
+
 def cost(case: Case) -> Cost:
     """One row of target_probs a sequence, the tree and its coins; the shortest answer."""
     batch, nodes, vocabulary = (case.sizes[size] for size in "BNV")
@@ -152,6 +160,9 @@ CASES = (
     _row("quick", 64, 6, 128, "normal", "the other way of adding", deterministic=False),
     _row("quick", 64, 8, 128, "normal", "a draft of 0.3 is accepted whatever its coin",
          single=0.3),
+    _row("quick", 64, 8, 128, "cdf_edges", "drafts of exactly threshold_single are accepted",
+         single=0.5),
+    _row("quick", 256, 8, 128, "peaked", "threshold_acc 0 is held up by 1e-9 and no more", acc=0.0),
     _row("quick", 64, 8, 128, "peaked", "probabilities that underflow", single=0.5),
     _row("quick", 16, 6, 4096, "flat", "no token stands out"),
     _row("quick", 64, 8, 24, "ties", "tied probabilities", single=0.5, acc=0.8),
@@ -161,6 +172,11 @@ CASES = (
     _row("quick", 1, 6, 151937, "normal", "one past Qwen's vocabulary"),
     _row("quick", 7, 6, 160, "normal", "row stride 170", layout="strided"),
     _row("quick", 7, 6, 128, "normal", "base pointers not 16-byte aligned", layout="offset"),
+    _row("quick", 7, 6, 2048, "normal", "a stride where a row needs several rounds",
+         layout="strided"),
+    _row("quick", 7, 6, 2048, "normal", "offset where a row needs several rounds",
+         layout="offset"),
+    _row("quick", 33, 32, 128, "normal", "paths that end beyond the 16th node"),
     _row("quick", 16, 1, 128, "normal", "no drafts: only the drawn token"),
     _row("quick", 0, 6, 128, "normal", "no sequences"),
     *_GRID,
@@ -205,7 +221,7 @@ SPEC = OpSpec(
     derived={"BN": lambda sizes: sizes["B"] * sizes["N"], "S": lambda sizes: sizes["N"]},
     mutates=frozenset({"draft_probs"}),
     must_write=must_write,
-    canonical=reference.erase_unspecified,
+    canonical=compare_path,
     degenerate=verification_degenerate,
     refuse_case=check_verification,
     from_model=from_model,

@@ -25,8 +25,13 @@ from .judging.gating import (
     take_top,
     widen_by_bias,
 )
-from .judging.groups import Grouping, judge_group_ties, judge_groups
-from .judging.selection import Ids, judge_best, judge_ids, judge_order
+from .judging.groups import (
+    Grouping,
+    find_certain_in_groups,
+    judge_group_ties,
+    judge_groups,
+)
+from .judging.selection import Ids, judge_best, judge_ids, judge_order, keep_certain
 from .judging.verdict import Judgement, Verdict
 from .topk_sigmoid import ROUNDINGS, sigmoid, sigmoid_slack
 from .topk_softmax import probability_slack, softmax
@@ -108,6 +113,23 @@ def judge(
         num_shared,
     )
     return judgement.verdict()
+
+
+def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Ids]:
+    """The experts that every right answer names, -1 in place of others: one form for all of them.
+
+    Weights are left out, since they vary by the rounding of a sum.  Shared experts stand as -1.
+    """
+    logits, bias = inputs["gating_output"], inputs["correction_bias"]
+    rows = find_specified(logits)[:, None]
+    logits = np.where(rows, logits, 0.0)
+    scores, slack = (function(logits) for function in SCORINGS[inputs["scoring_func"]])
+    keys = add_bias(scores, bias)
+    room = widen_by_bias(slack, keys, bias)
+    grouping = Grouping(inputs["num_expert_group"], inputs["topk_group"], by_sum=bias is not None)
+    routed = inputs["topk"] - inputs["num_fused_shared_experts"]
+    certain = find_certain_in_groups(keys, room, routed, grouping) & rows
+    return {"topk_ids": keep_certain(outputs["topk_ids"], certain)}
 
 
 def sqrt_softplus(logits: Array) -> Array:

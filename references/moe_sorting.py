@@ -101,8 +101,17 @@ def erase_unspecified(
     """The outputs as a bag per expert: one form for all answers that mean the same."""
     blocks = lay_out_inputs(inputs)
     tokens, topk = inputs["topk_ids"].shape
-    local = count_local_tokens(tokens, inputs["num_local_tokens"])
-    return erase_positions(outputs, blocks.owners(), blocks.unit, topk, local)
+    local, total = count_local_tokens(tokens, inputs["num_local_tokens"]), blocks.total
+    erased = {name: np.array(value) for name, value in outputs.items()}
+    ids, weights = erased["sorted_ids"], erased["sorted_weights"]
+    entries = unpack(ids[:total], topk, local)
+    packed = np.where(entries == PADDING, pack(np.full(total, PADDING), topk, local), ids[:total])
+    order = sort_runs(blocks.owners(), entries, packed, weights[:total])
+    ids[:total], weights[:total] = packed[order], weights[:total][order]
+    ids[total:], weights[total:] = 0, 0.0
+    erased["sorted_expert_ids"][total // blocks.unit :] = 0
+    erased["moe_buf"][local:] = 0.0
+    return erased
 
 
 def count_positions(tokens: int, topk: int, num_experts: int, unit_size: int) -> int:
@@ -202,20 +211,3 @@ def judge_moe_buf(judgement: Judgement, moe_buf: Array, local: int) -> None:
     """Check that the rows of local tokens are zero."""
     rows = moe_buf[:local]
     judgement.exact("moe_buf_zeroed", rows != 0.0, output="moe_buf", found=rows, wanted=0.0)
-
-
-def erase_positions(
-    outputs: Mapping[str, Any], owners: NDArray[Any], unit: int, topk: int, local: int
-) -> dict[str, NDArray[Any]]:
-    """`erase_unspecified` for positions whose runs are told apart by `owners`, [total]."""
-    erased = {name: np.array(value) for name, value in outputs.items()}
-    ids, weights = erased["sorted_ids"], erased["sorted_weights"]
-    total = len(owners)
-    entries = unpack(ids[:total], topk, local)
-    packed = np.where(entries == PADDING, pack(np.full(total, PADDING), topk, local), ids[:total])
-    order = sort_runs(owners, entries, packed, weights[:total])
-    ids[:total], weights[:total] = packed[order], weights[:total][order]
-    ids[total:], weights[total:] = 0, 0.0
-    erased["sorted_expert_ids"][total // unit :] = 0
-    erased["moe_buf"][local:] = 0.0
-    return erased

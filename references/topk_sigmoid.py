@@ -23,7 +23,7 @@ from .judging.gating import (
     take_top,
     widen_by_bias,
 )
-from .judging.selection import judge_ids
+from .judging.selection import Ids, find_certain, judge_ids, keep_certain
 from .judging.verdict import Judgement, Verdict
 
 #: Roundings of float32 in a sigmoid: exp2, the reciprocal and an approximate division are good to
@@ -63,6 +63,20 @@ def judge(
     room = widen_by_bias(slack, keys, bias)
     judge_gating(judgement, outputs, scores, keys, slack, rows, inputs["renormalize"], strict, room)
     return judgement.verdict()
+
+
+def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Ids]:
+    """The experts that every right answer names, -1 in place of others: one form for all of them.
+
+    Weights are left out: renormalised ones vary by the rounding of a sum.
+    """
+    logits, bias = inputs["gating_output"], inputs["correction_bias"]
+    rows = find_specified(logits)[:, None]
+    logits = np.where(rows, logits, 0.0)
+    keys = add_bias(sigmoid(logits), bias)
+    room = widen_by_bias(sigmoid_slack(logits), keys, bias)
+    certain = find_certain(keys, room, inputs["topk"]) & rows
+    return {"topk_ids": keep_certain(outputs["topk_ids"], certain)}
 
 
 def sigmoid(logits: Array) -> Array:

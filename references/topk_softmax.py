@@ -14,7 +14,7 @@ import numpy as np
 
 from .judging.elementwise import TINY, Array
 from .judging.gating import ROUNDINGS, choose_weights, find_specified, judge_gating, take_top
-from .judging.selection import judge_ids
+from .judging.selection import Ids, Mask, find_certain, judge_ids, keep_certain
 from .judging.verdict import Judgement, Verdict
 
 
@@ -47,6 +47,22 @@ def judge(
     renormalize = inputs["renormalize"]
     judge_gating(judgement, outputs, probabilities, probabilities, slack, rows, renormalize, strict)
     return judgement.verdict()
+
+
+def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Ids]:
+    """The experts that every right answer names, -1 in place of others: one form for all of them.
+
+    Weights are left out: they vary by the rounding of a sum.
+    """
+    certain = find_certain_experts(inputs["gating_output"], inputs["topk"])
+    return {"topk_ids": keep_certain(outputs["topk_ids"], certain)}
+
+
+def find_certain_experts(logits: Array, topk: int) -> Mask:
+    """True [T, E] for the experts that every right top k of a specified row holds."""
+    rows = find_specified(logits)[:, None]
+    logits = np.where(rows, logits, 0.0)
+    return find_certain(softmax(logits), probability_slack(logits), topk) & rows
 
 
 def softmax(logits: Array) -> Array:

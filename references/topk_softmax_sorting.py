@@ -28,7 +28,7 @@ from .judging.permutation import (
     judge_placement,
     lay_out_blocks,
 )
-from .judging.selection import find_repeats, judge_best, judge_order
+from .judging.selection import find_repeats, judge_best, judge_order, keep_certain
 from .judging.verdict import Check, Finding, Judgement, Verdict
 
 #: A hidden winner's score differs from that of the expert it may have been exchanged for by both
@@ -221,23 +221,11 @@ def decode(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Choice:
     )
 
 
-def find_certain(logits: Array, topk: int) -> Mask:
-    """True [T, E] for the experts that every valid top k of a row holds."""
-    rows = find_specified(logits)[:, None]
-    logits = np.where(rows, logits, 0.0)
-    scores, slack = topk_softmax.softmax(logits), topk_softmax.probability_slack(logits)
-    experts = logits.shape[1]
-    if topk == experts:
-        return np.broadcast_to(rows, logits.shape)
-    rival = np.partition(scores + slack, experts - topk - 1, axis=1)[:, experts - topk - 1]
-    return np.asarray((scores - slack > rival[:, None]) & rows)
-
-
 def count_certain(inputs: Mapping[str, Any]) -> tuple[int, bool]:
     """The padded total that every valid choice reaches, and whether that is the total itself."""
     tokens, experts = inputs["gating_output"].shape
     local = moe_sorting.count_local_tokens(tokens, inputs["num_local_tokens"])
-    certain = find_certain(inputs["gating_output"][:local], inputs["topk"])
+    certain = topk_softmax.find_certain_experts(inputs["gating_output"][:local], inputs["topk"])
     counts = np.count_nonzero(certain, axis=0)
     counts[moe_sorting.rank_experts(experts, inputs["expert_mask"]) < 0] = 0
     unit = inputs["unit_size"]
@@ -245,16 +233,18 @@ def count_certain(inputs: Mapping[str, Any]) -> tuple[int, bool]:
     return int((-(-counts // unit) * unit).sum()), decided
 
 
-def erase_unspecified(
-    inputs: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> dict[str, NDArray[Any]]:
-    """The outputs as a bag per run of blocks of one expert: a form that frees the order in it."""
-    unit, tokens = inputs["unit_size"], len(inputs["gating_output"])
-    total = _clip_total(outputs, unit)
-    local = moe_sorting.count_local_tokens(tokens, inputs["num_local_tokens"])
-    named = outputs["sorted_expert_ids"][: total // unit].astype(np.int64)
-    runs = np.repeat(np.cumsum(np.diff(named, prepend=named[:1]) != 0), unit)
-    return moe_sorting.erase_positions(outputs, runs, unit, inputs["topk"], local)
+def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Indices]:
+    """The experts that every right answer sends a token to: one form for all of them.
+
+    sorted_ids [P]: from token * k on, the visible experts of the token that no tie can displace,
+    ascending, after -1 for the rest of its k; -1 from T * k on.  What else the outputs hold follows
+    from the choice, but for the order of pairs and the rounding of weights.
+    """
+    certain = topk_softmax.find_certain_experts(inputs["gating_output"], inputs["topk"])
+    ids = keep_certain(decode(inputs, outputs).ids, certain)
+    form = np.full(len(outputs["sorted_ids"]), -1, dtype=np.int64)
+    form[: ids.size] = ids.ravel()
+    return {"sorted_ids": form}
 
 
 def _clip_total(outputs: Mapping[str, Any], unit: int) -> int:

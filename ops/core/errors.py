@@ -2,6 +2,7 @@
 
 RocmoeError          anything the user can mend; one line, exit 2
 +-- CandidateError   a candidate returned the wrong count, shape or dtype of outputs
++-- InputsError      the inputs of a case cannot be made on this machine
 """
 
 from __future__ import annotations

@@ -108,6 +108,12 @@ def keep_outputs(inputs: Inputs, outputs: Outputs) -> Outputs:
     return outputs
 
 
+def compare_nothing(inputs: Inputs, outputs: Outputs) -> Outputs:
+    """The canonical form of an op whose outputs all depend on how sums are rounded."""
+    del inputs, outputs
+    return {}
+
+
 @dataclass(frozen=True)
 class OpSpec:
     """Everything rocmoe knows of an op; validate, list, selftest and the tests read only this."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.patterns import biases
+from rocmoe.ops.core.patterns.logits import SHIFTED
 from rocmoe.ops.core.spec import Argument, Cost, Param
 
 GATING_SIZES = {"T": "tokens", "E": "experts", "k": "experts a token goes to (topk)"}
@@ -44,6 +45,11 @@ def gating_degenerate(case: Case) -> str | None:
     if case.sizes["E"] == 1:
         return "a single expert: nothing is chosen"
     return None
+
+
+def scores_vanish(case: Case) -> str | None:
+    """Cases of sigmoid or softplus on which no score is told from 0: tokens choose alike."""
+    return "every score underflows to 0: no token differs" if case.pattern in SHIFTED else None
 
 
 def gating_cost(case: Case) -> Cost:

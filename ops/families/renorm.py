@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.patterns.probabilities import PATTERNS
 from rocmoe.ops.core.spec import Argument, Cost, Inputs, Outputs, Param, Row
+from rocmoe.references.judging.support import FLUSHED
 
 RENORM_SIZES = {"B": "rows of probabilities (requests, or draft positions)", "V": "vocabulary"}
 
@@ -92,9 +93,12 @@ def renorm_cost(case: Case) -> Cost:
 
 
 def mark_kept(inputs: Inputs, outputs: Outputs) -> Outputs:
-    """The canonical form: which tokens are kept; their quotients may vary by rounding."""
-    del inputs
-    return {name: value != 0 for name, value in outputs.items()}
+    """The canonical form of top-k: which tokens are kept; their quotients may vary by rounding.
+
+    Where mass decides, the kept set depends on rounding too, and no form is left to compare.
+    """
+    solid = inputs["probs"] >= FLUSHED
+    return {name: (value != 0) & solid for name, value in outputs.items()}
 
 
 def vocabulary_of(model: Mapping[str, Any]) -> dict[str, int] | None:

@@ -27,6 +27,7 @@ from rocmoe.ops.harms.shared.speculative import (
     draw_in_float32,
     list_speculative_harms,
 )
+from rocmoe.ops.harms.shared.values import scan_in_any_order
 
 Pair = tuple[Any, Any]
 _DECIDES = ("candidates", "target_probs", "uniform_samples", "threshold_single", "threshold_acc")
@@ -139,6 +140,19 @@ def _float32(**inputs: Any) -> Pair:
     return length.int(), bonus.int()
 
 
+def _add_in_any_order(**inputs: Any) -> Pair:
+    """Right: float32 sums whose rounding differs from call to call."""
+    length = _count(inputs)
+    mass = _left(inputs, length)
+    return length.int(), draw_in_float32(mass, inputs[LAST_COIN], scan_in_any_order).int()
+
+
+def _draw_within_16(**inputs: Any) -> Pair:
+    """Rows are drawn from up to the sixteenth."""
+    length = _count(inputs)
+    return _draw(inputs, length, _left(inputs, length.clamp(max=15)))
+
+
 def _multiply_by_reciprocal(**inputs: Any) -> Pair:
     """Right: by a reciprocal of threshold_acc."""
     probability = _read_drafts(inputs)
@@ -165,6 +179,7 @@ HARMS = (
     Harm("draw_from_row_before", "drawn from the row before", _draw_from_row_before),
     Harm("exclusive_prefix", "drawn by an exclusive prefix", _draw_by_exclusive_prefix),
     Harm("prefix_at_least", "drawn by prefix >= coin * sum", _draw_at_least),
+    Harm("draw_within_16", "rows from the 17th on are never drawn from", _draw_within_16),
     Harm("forget_sum", "the coin is not multiplied by the sum", _forget_sum),
     Harm("half_precision_sum", "prefixes are added in float16", _add_in_half_precision),
     Harm("leave_unwritten", "the bonus after accepted drafts is not written",
@@ -173,6 +188,8 @@ HARMS = (
          write_past_end(run_torch, SPEC.outputs, "bonus_token")),
     *list_speculative_harms(run_torch),
     Harm("float32", "float32 scans, normalised first", _float32, right=True),
+    Harm("any_sum_order", "sums are added in another order at every call", _add_in_any_order,
+         right=True),
     Harm("write_in_place", "writes into the outputs given",
          WriteInto(_multiply_by_reciprocal, SPEC.outputs), right=True),
 )  # fmt: skip

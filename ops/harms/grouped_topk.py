@@ -17,11 +17,12 @@ from rocmoe.ops.grouped_topk import (
     score,
     score_groups,
 )
-from rocmoe.ops.harms.shared.any_op import Inputs, Kernel, spoil_outputs
+from rocmoe.ops.harms.shared.any_op import Inputs, Kernel, edit_inputs, spoil_outputs
 from rocmoe.ops.harms.shared.gating import (
     LOG2_E,
     Pair,
     apply_sigmoid,
+    clamp_maximum,
     list_bias_harms,
     list_gating_harms,
     lose_ties,
@@ -29,7 +30,7 @@ from rocmoe.ops.harms.shared.gating import (
 from rocmoe.ops.harms.shared.values import drop_lane
 
 #: Rows from which `drop_factor_for_many` drops the factor.
-MANY_TOKENS = 1024
+MANY_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,26 @@ def _overflow(gating_output: Any, scoring_func: str) -> Any:
 def _always_sigmoid(gating_output: Any, scoring_func: str) -> Any:
     """The request for softmax is ignored (aiter#2153)."""
     return score(gating_output, "sigmoid" if scoring_func == "softmax" else scoring_func)
+
+
+def _clamp_maximum(gating_output: Any, scoring_func: str) -> Any:
+    if scoring_func == "softmax":
+        return clamp_maximum(gating_output)
+    return score(gating_output, scoring_func)
+
+
+def _mistake_sqrtsoftplus(inputs: Inputs) -> Inputs:
+    """The instance for bf16 in groups knows no square root of softplus."""
+    is_bf16 = str(inputs["gating_output"].dtype) == "torch.bfloat16"
+    missing = is_bf16 and inputs["num_expert_group"] > 1
+    scoring = inputs["scoring_func"]
+    return {"scoring_func": "sigmoid" if missing and scoring == "sqrtsoftplus" else scoring}
+
+
+def _forget_factor(inputs: Inputs) -> float:
+    """The factor is dropped where softmax meets a shared expert."""
+    shared = inputs["scoring_func"] == "softmax" and inputs["num_fused_shared_experts"]
+    return 1.0 / inputs["routed_scaling_factor"] if shared else 1.0
 
 
 def _approximate(gating_output: Any, scoring_func: str) -> Any:
@@ -165,6 +186,11 @@ HARMS = (
     Harm("always_sigmoid", "softmax scores are never computed",
          replace(_RIGHT, score=_always_sigmoid)),
     Harm("overflow_softplus", "exp overflows inside softplus", replace(_RIGHT, score=_overflow)),
+    Harm("clamp_maximum", "the maximum of a row is taken to be at least 0",
+         replace(_RIGHT, score=_clamp_maximum)),
+    Harm("mistake_sqrtsoftplus", "bf16 in groups is scored by sigmoid",
+         edit_inputs(run_torch, _mistake_sqrtsoftplus)),
+    Harm("forget_factor", "softmax with a shared expert is not scaled", _scale(_forget_factor)),
     Harm("skip_factor", "the factor is not applied",
          _scale(lambda inputs: 1.0 / inputs["routed_scaling_factor"])),
     Harm("factor_twice", "the factor is applied twice",

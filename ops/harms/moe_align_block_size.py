@@ -23,6 +23,7 @@ from rocmoe.ops.harms.shared.blocks import (
     list_spoiled,
     lower_experts,
 )
+from rocmoe.ops.harms.shared.paths import list_layout_harms
 from rocmoe.ops.harms.shared.values import lower_large
 from rocmoe.ops.moe_align_block_size import SPEC, run_torch
 
@@ -55,6 +56,10 @@ def _lower_ids(answer: Aligned) -> None:
     answer.ids.copy_(lower_large(answer.ids).where(answer.find_pairs(), answer.ids))
 
 
+def _wrap_ids(answer: Aligned) -> None:
+    answer.ids.copy_((answer.ids & 0xFFFF).where(answer.find_pairs(), answer.ids))
+
+
 def _find_pairs(inputs: Inputs, ids: Any, *others: Any) -> Mapping[str, Any]:
     """Ids are written where pairs go and nowhere else."""
     return {"sorted_token_ids": ids < inputs["topk_ids"].numel()}
@@ -69,6 +74,7 @@ def _mutate_input(inputs: Inputs, *outputs: Any) -> Outputs:
 
 _SPOILERS: Spoilers[Aligned] = (
     ("id_off_by_one", "ids from 99 on are one too low", False, _lower_ids),
+    ("wrap_ids", "pairs are counted in 16 bits", False, _wrap_ids),
     ("padding_last_pair", "padding is the last pair", False,
      lambda answer: answer.fill_padding(answer.numel - 1)),
     ("padding_negative", "padding is -1", False, lambda answer: answer.fill_padding(-1)),
@@ -87,5 +93,9 @@ HARMS = (
          write_past_end(run_torch, SPEC.outputs, "expert_ids")),
     Harm("rely_on_prefill", "padding is left to what the buffer held",
          write_where(run_torch, SPEC.outputs, _find_pairs)),
+    *list_layout_harms(run_torch, ("topk_ids",), "few",
+                       lambda inputs: len(inputs["topk_ids"]) <= 16),
+    *list_layout_harms(run_torch, ("topk_ids",), "many",
+                       lambda inputs: len(inputs["topk_ids"]) > 2048),
     Harm("mutate_input", "topk_ids are sorted in place", spoil_outputs(run_torch, _mutate_input)),
 )  # fmt: skip

@@ -14,12 +14,14 @@ from rocmoe.ops.harms.shared.any_op import (
     Outputs,
     Spoil,
     edit_inputs,
+    fix_inputs,
     leave_last_row,
     read_dense,
     spoil_outputs,
     write_past_end,
 )
-from rocmoe.ops.harms.shared.qk import Norm, list_head_harms, list_norm_harms
+from rocmoe.ops.harms.shared.paths import choose_path, list_layout_harms
+from rocmoe.ops.harms.shared.qk import Norm, has_dtype, list_head_harms, list_norm_harms
 from rocmoe.ops.harms.shared.values import lower_large, round_to_bfloat16
 from rocmoe.ops.qk_norm_rope import SPEC, look_up, rotate, run_torch, split_qkv
 
@@ -138,6 +140,38 @@ def _row_as_position(inputs: Inputs) -> Inputs:
     return {"positions": torch.arange(len(positions), device=positions.device) % rows}
 
 
+def _recompute_cache(inputs: Inputs) -> Inputs:
+    """The cache is not read: its frequencies are those of base 10000."""
+    import torch
+
+    cache = inputs["cos_sin_cache"]
+    rows, width = cache.shape
+    exponents = torch.arange(0, width, 2, device=cache.device).double() / width
+    angles = torch.arange(rows, device=cache.device)[:, None] * 10000.0**-exponents
+    return {"cos_sin_cache": torch.cat((angles.cos(), angles.sin()), dim=1).float()}
+
+
+class _KeepCache:
+    """The cache is copied at the first call and remembered by its address."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], Any] = {}
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        cache = inputs["cos_sin_cache"]
+        key = cache.data_ptr(), tuple(cache.shape)
+        return {"cos_sin_cache": self._kept.setdefault(key, cache.clone())}
+
+
+def _find_sine(inputs: Inputs) -> Inputs:
+    """Sines come from cosines, as if the squares of the two were one together."""
+    import torch
+
+    cos, sin = inputs["cos_sin_cache"].chunk(2, dim=1)
+    found = (1.0 - cos.square()).clamp(min=0.0).sqrt().copysign(sin)
+    return {"cos_sin_cache": torch.cat((cos, found), dim=1)}
+
+
 def _ignore_stride(inputs: Inputs) -> Inputs:
     """Rows are read as if they followed each other without a gap."""
     return {"qkv": read_dense(inputs["qkv"])}
@@ -154,6 +188,9 @@ _TURNS: tuple[tuple[str, str, Rotation], ...] = (
 _EDITS: tuple[tuple[str, str, Edit], ...] = (
     ("position_off_by_one", "positions from 99 on are one too low", _late_positions),
     ("row_as_position", "positions are not read", _row_as_position),
+    ("recompute_cache", "the cache is computed anew", _recompute_cache),
+    ("cache_table", "the cache of the first call serves all", _KeepCache()),
+    ("find_sine", "sines are made of cosines", _find_sine),
     ("ignore_stride", "the row stride is ignored", _ignore_stride),
 )
 
@@ -166,6 +203,13 @@ _SPOILS: tuple[tuple[str, str, Spoil], ...] = (
     ("in_place", "the caller's qkv is overwritten", _in_place),
 )
 
+_IN_HALF: tuple[tuple[str, str, Kernel], ...] = (
+    ("rotary_dim_ignored_float16", "the whole head is rotated in float16",
+     _compose(turn=_rotate_whole_head)),
+    ("style_ignored_float16", "halves pair whatever is asked for in float16",
+     fix_inputs(run_torch, is_neox_style=True)),
+)  # fmt: skip
+
 HARMS = (
     *list_norm_harms(_compose),
     *list_head_harms(run_torch, SPEC.outputs),
@@ -173,6 +217,15 @@ HARMS = (
     *(Harm(name, summary, _compose(turn=turn)) for name, summary, turn in _TURNS),
     *(Harm(name, summary, edit_inputs(run_torch, edit)) for name, summary, edit in _EDITS),
     *(Harm(name, summary, spoil_outputs(run_torch, spoil)) for name, summary, spoil in _SPOILS),
+    *(
+        Harm(name, summary, choose_path(has_dtype("float16", "qkv"), harmed, run_torch))
+        for name, summary, harmed in _IN_HALF
+    ),
+    *(
+        harm
+        for dtype in ("float32", "float16", "bfloat16")
+        for harm in list_layout_harms(run_torch, ("qkv",), dtype, has_dtype(dtype, "qkv"))
+    ),
     Harm("leave_last_row", "the last row of q keeps what it held",
          leave_last_row(run_torch, SPEC.outputs, "q")),
     Harm("write_past_end", "one element past v is written",

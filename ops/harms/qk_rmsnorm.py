@@ -21,7 +21,8 @@ from rocmoe.ops.harms.shared.any_op import (
     write_past,
     write_past_end,
 )
-from rocmoe.ops.harms.shared.qk import Norm, list_head_harms, list_norm_harms
+from rocmoe.ops.harms.shared.paths import list_layout_harms
+from rocmoe.ops.harms.shared.qk import Norm, has_dtype, list_head_harms, list_norm_harms
 from rocmoe.ops.qk_rmsnorm import SPEC, run_torch
 
 
@@ -86,6 +87,11 @@ HARMS = (
     Harm("leave_last_row", "the last row of k_out keeps what it held",
          leave_last_row(run_torch, SPEC.outputs, "k_out")),
     Harm("ignore_stride", "the row stride is ignored", edit_inputs(run_torch, _ignore_stride)),
+    *(
+        harm
+        for dtype in ("float32", "float16", "bfloat16")
+        for harm in list_layout_harms(run_torch, ("q", "k"), dtype, has_dtype(dtype, "q"))
+    ),
     Harm("in_place", "the caller's q is overwritten", spoil_outputs(run_torch, _in_place)),
     Harm("write_past_end", "one element past q_out is written",
          write_past_end(run_torch, SPEC.outputs, "q_out")),

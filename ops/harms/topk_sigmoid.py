@@ -6,14 +6,16 @@ from typing import Any
 
 from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.families.gating import sort_experts
-from rocmoe.ops.harms.shared.any_op import spoil_outputs
+from rocmoe.ops.harms.shared.any_op import Inputs, spoil_outputs
 from rocmoe.ops.harms.shared.gating import (
     Pair,
+    always_renormalize,
     apply_sigmoid,
     list_bias_harms,
     list_gating_harms,
     lose_ties,
     reverse_choice,
+    strike_out,
 )
 from rocmoe.ops.harms.shared.values import drop_lane
 from rocmoe.ops.topk_sigmoid import run_torch, weigh
@@ -37,15 +39,23 @@ def _strike_out_with_zero(
     gating_output: Any, topk: int, renormalize: bool, correction_bias: Any
 ) -> Pair:
     """A winner's key becomes 0 instead of -inf, so that it wins again where keys are negative."""
+    scores, keys = _score(gating_output, correction_bias)
+    ids = strike_out(keys, topk, 0.0)
+    return weigh(scores, ids, renormalize), ids.int()
+
+
+def _strike_out_finite(
+    gating_output: Any, topk: int, renormalize: bool, correction_bias: Any
+) -> Pair:
+    """Chosen by logit without a bias; a winner's logit becomes -1e4 instead of -inf."""
     import torch
 
-    scores, keys = _score(gating_output, correction_bias)
-    ids = []
-    for _ in range(topk):
-        ids.append(sort_experts(keys, 1))
-        keys = keys.scatter(1, ids[-1], 0.0)
-    chosen = torch.cat(ids, dim=1)
-    return weigh(scores, chosen, renormalize), chosen.int()
+    if correction_bias is not None:
+        return run_torch(gating_output, topk, renormalize, correction_bias)
+    scores, _ = _score(gating_output, None)
+    logits = torch.nan_to_num(gating_output.float(), nan=-9e3, posinf=3e38, neginf=-9e3)
+    ids = strike_out(logits, topk, -1e4)
+    return weigh(scores, ids, renormalize), ids.int()
 
 
 def _weigh_by_key(gating_output: Any, topk: int, renormalize: bool, correction_bias: Any) -> Pair:
@@ -93,6 +103,15 @@ def _approximate(gating_output: Any, topk: int, renormalize: bool, correction_bi
     return weights, ids
 
 
+def _is_fp16(inputs: Inputs) -> bool:
+    return str(inputs["gating_output"].dtype) == "torch.float16"
+
+
+def _is_biased_bf16(inputs: Inputs) -> bool:
+    is_bf16 = str(inputs["gating_output"].dtype) == "torch.bfloat16"
+    return is_bf16 and inputs["correction_bias"] is not None
+
+
 def _score(gating_output: Any, correction_bias: Any) -> Pair:
     import torch
 
@@ -111,6 +130,17 @@ HARMS = (
     Harm("drop_lane", "lane 63 is left out of the reduction", _drop_lane),
     Harm("lose_tied_expert", "experts tied with a winner are lost", _lose_tied_expert),
     Harm("strike_out_with_zero", "winners are struck out with 0, not -inf", _strike_out_with_zero),
+    Harm("strike_out_finite", "winners are struck out with -1e4, not -inf", _strike_out_finite),
+    Harm(
+        "renormalize_fp16",
+        "fp16 is always renormalised",
+        always_renormalize(run_torch, _is_fp16),
+    ),
+    Harm(
+        "renormalize_biased_bf16",
+        "bf16 with a bias is always renormalised",
+        always_renormalize(run_torch, _is_biased_bf16),
+    ),
     Harm("weigh_by_key", "the bias is added to the weights too", _weigh_by_key),
     Harm("recover_weights", "weights are taken as key minus bias", _recover_weights),
     Harm("score_by_tanh", "small scores lose their digits in tanh", _score_by_tanh),

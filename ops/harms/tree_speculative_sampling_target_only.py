@@ -25,9 +25,11 @@ from rocmoe.ops.harms.shared.any_op import (
 )
 from rocmoe.ops.harms.shared.speculative import (
     LAST_COIN,
+    add_up,
     draw_in_float32,
     list_speculative_harms,
 )
+from rocmoe.ops.harms.shared.values import scan_in_any_order
 from rocmoe.ops.tree_speculative_sampling_target_only import SPEC, run_torch
 
 Triple = tuple[Any, Any, Any]
@@ -105,6 +107,11 @@ def _exclude_last_only(tree: Tree, walk: Walk) -> Walk:
     return replace(walk, rejected=walk.rejected & (above == 1))
 
 
+def _stay_within_16(tree: Tree, walk: Walk) -> Walk:
+    """The last token comes from the sixteenth node at the latest."""
+    return replace(walk, node=walk.node.clamp(max=15))
+
+
 def _compute_places(given: Any) -> Any:
     """retrive_index is taken for b * N + node."""
     import torch
@@ -160,9 +167,19 @@ def _find_specified(
 
 def _float32(**inputs: Any) -> Triple:
     """Right: the last token by float32 scans over normalised masses."""
+    return _draw_last(inputs, add_up)
+
+
+def _add_in_any_order(**inputs: Any) -> Triple:
+    """Right: float32 sums whose rounding differs from call to call, unless that is ruled out."""
+    return _draw_last(inputs, add_up if inputs["deterministic"] else scan_in_any_order)
+
+
+def _draw_last(inputs: Inputs, scan: Kernel) -> Triple:
+    """The answer with another scan for the last token."""
     tree, walk = _walk(inputs)
     predicts, accept_index, count = finish_walk(tree, walk, inputs[LAST_COIN])
-    drawn = draw_in_float32(take_residual(tree, walk), inputs[LAST_COIN])
+    drawn = draw_in_float32(take_residual(tree, walk), inputs[LAST_COIN], scan)
     predicts[_find_end(tree, walk)] = drawn.int()
     return predicts, accept_index, count
 
@@ -189,6 +206,7 @@ class _LeaveGarbage:
 HARMS = (
     Harm("keep_rejected", "rejected drafts can be drawn again", _ended(_keep_rejected)),
     Harm("exclude_last_only", "only one rejected sibling is out", _ended(_exclude_last_only)),
+    Harm("draw_within_16", "nodes from the 17th on are never drawn from", _ended(_stay_within_16)),
     Harm("forget_running_sum", "siblings' sum is not accumulated", _nudged(_forget_running_sum)),
     Harm("keep_running_sum", "the sum is not reset after acceptance", _nudged(_keep_running_sum)),
     Harm("keep_exclusions", "rejected siblings stay excluded", _nudged(_keep_exclusions)),
@@ -212,5 +230,7 @@ HARMS = (
     Harm("use_scratch", "draft_probs are overwritten, unspecified entries left",
          write_where(_use_scratch, SPEC.outputs, _find_specified), right=True),
     Harm("float32", "float32 scans, normalised first", _float32, right=True),
+    Harm("any_sum_order", "sums are added in another order at every call, where they may be",
+         _add_in_any_order, right=True),
     Harm("leave_garbage", "unspecified entries differ by call", _LeaveGarbage(), right=True),
 )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elementwise import Array
-from .selection import Mask, mark_chosen
+from .selection import Mask, find_certain, mark_chosen
 from .verdict import Index, Judgement, format_element
 
 Ids = NDArray[np.int64]
@@ -93,6 +93,17 @@ def judge_groups(
     order = np.argsort(np.where(certain, -np.inf, rival), axis=1, kind="stable")
     completed = certain | mark_chosen(order[:, : grouping.kept], grouping.count)
     return grouping.spread(completed, keys.shape[1])
+
+
+def find_certain_in_groups(keys: Array, slack: Array, topk: int, grouping: Grouping) -> Mask:
+    """True [T, E] for the experts that every choice holds which passes all checks of a choice.
+
+    None of a row in which rounding leaves open which groups are kept.
+    """
+    must, _ = _bound_groups(keys, slack, grouping)
+    decided = must.sum(axis=1, keepdims=True) == grouping.kept
+    kept = grouping.spread(must, keys.shape[1])
+    return np.asarray(find_certain(keys, slack, topk, kept) & decided)
 
 
 def judge_group_ties(

@@ -132,6 +132,32 @@ def judge_order(
     )
 
 
+def find_certain(keys: Array, slack: Array, topk: int, eligible: Mask | None = None) -> Mask:
+    """True [T, E] for the experts that every choice [T, k] holds which `judge_best` accepts.
+
+    Only `eligible` [T, E] experts can be chosen.
+    """
+    low, high = keys - slack, keys + slack
+    if eligible is not None:
+        low, high = (np.where(eligible, bound, -np.inf) for bound in (low, high))
+    others = keys.shape[1] - topk
+    if others == 0:
+        return np.ones(keys.shape, dtype=bool)
+    # An expert above the (k + 1)-th largest key can be displaced by none of those below it.
+    return np.asarray(low > np.partition(high, others - 1, axis=1)[:, others - 1, None])
+
+
+def keep_certain(topk_ids: Ids, certain: Mask) -> NDArray[np.int64]:
+    """topk_ids [T, k] ascending, -1 for each that is not `certain` [T, E]: others may replace it.
+
+    One form for all choices that are as good as each other; ids out of range are not certain.
+    """
+    inside = (topk_ids >= 0) & (topk_ids < certain.shape[1])
+    ids = np.where(inside, topk_ids, 0).astype(np.int64)
+    sure = np.take_along_axis(certain, ids, axis=1) & inside
+    return np.sort(np.where(sure, ids, -1), axis=1)
+
+
 def _lower_equal_left_out(
     ids: NDArray[np.int64], keys: Array, eligible: Mask | None
 ) -> NDArray[np.int64]:

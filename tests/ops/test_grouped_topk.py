@@ -5,6 +5,7 @@ import torch
 
 from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.ops.core.patterns.logits import SHIFTED
 from rocmoe.ops.grouped_topk import SPEC, run_torch
 from rocmoe.ops.topk_sigmoid import SPEC as TOPK_SIGMOID
 from rocmoe.ops.topk_sigmoid import run_torch as run_topk_sigmoid
@@ -135,3 +136,13 @@ def test_what_sigmoid_gating_cannot_compute_is_left_to_grouped_or_softmax(change
 def test_a_dense_model_has_no_routing():
     assert SPEC.from_model({"vocab_size": 151936}) is None
     assert TOPK_SIGMOID.from_model({"vocab_size": 151936}) is None
+
+
+@pytest.mark.parametrize(
+    ("scoring", "reason"), [("softmax", None), ("sigmoid", "0"), ("sqrtsoftplus", "0")]
+)
+@pytest.mark.parametrize("pattern", SHIFTED)
+def test_scores_far_below_zero_prove_nothing_but_those_of_softmax(scoring, reason, pattern):
+    case_id = make_case().id.replace("sigmoid", scoring).replace("normal", pattern)
+    found = SPEC.degenerate(parse_case(case_id))
+    assert found is None if reason is None else reason in found

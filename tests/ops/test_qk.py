@@ -12,6 +12,7 @@ from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.spec import load_op
 from rocmoe.ops.core.workbench import Workbench
+from rocmoe.profiles.examination import examine
 
 QWEN3_8B = {"qk_norm": True, "num_heads_q": 32, "num_heads_kv": 8, "head_dim": 128}
 NORM = "qk_rmsnorm:T={T},Hq={Hq},Hkv={Hkv},D={D}:{dtype}:eps={eps}:{pattern}:{layout}"
@@ -135,12 +136,45 @@ def test_positions_are_what_their_words_say():
     assert (draw("random") >= 99).any()
 
 
-def test_the_cache_holds_cosines_then_sines_of_falling_frequencies():
-    cache = qk_norm_rope.make_cache(300, 8)
+def test_the_cache_holds_scaled_cosines_then_sines_of_angles_that_grow_with_the_position():
+    cache = qk_norm_rope.make_cache(np.random.default_rng(0), 300, 8)
     assert cache.shape == (300, 8)
-    np.testing.assert_allclose(cache[7, 0], np.cos(7.0))
-    np.testing.assert_allclose(cache[7, 5], np.sin(7.0 * 10000.0**-0.25))
-    assert (cache[0] == [1, 1, 1, 1, 0, 0, 0, 0]).all()
+    cos, sin = cache[:, :4], cache[:, 4:]
+    amplitude = cos[0, 0]
+    assert 1.07 <= amplitude <= 1.42
+    assert (cos[0] == amplitude).all()
+    assert (sin[0] == 0.0).all()
+    np.testing.assert_allclose(np.hypot(cos, sin), amplitude)
+    turns = np.unwrap(np.arctan2(sin, cos), axis=0)
+    np.testing.assert_allclose(turns, np.arange(300)[:, None] * turns[1], atol=1e-9)
+
+
+def test_every_draw_has_a_cache_of_its_own_that_no_base_gives():
+    caches = [qk_norm_rope.make_cache(np.random.default_rng(seed), 20, 64) for seed in (0, 1)]
+    amplitudes = [cache[0, 0] for cache in caches]
+    assert amplitudes[0] != amplitudes[1]
+    for cache in caches:
+        frequencies = np.log(np.arctan2(cache[1, 32:], cache[1, :32]))
+        steps = np.diff(frequencies)
+        assert (steps > 0).any()
+        assert (steps < 0).any()
+
+
+@pytest.mark.parametrize("op", [qk_rmsnorm, qk_norm_rope])
+def test_runs_may_differ_by_rounding_but_not_under_strict(op):
+    case = norm_case(dtype="fp32") if op is qk_rmsnorm else rope_case()
+    calls = []
+
+    def wander(**inputs):
+        """Every third call is one float32 step off."""
+        calls.append(inputs)
+        first, *rest = op.run_torch(**inputs)
+        step = torch.nextafter(first, torch.zeros_like(first))
+        return (first if len(calls) % 3 else step, *rest)
+
+    kernel = Implementation(case.op, "test", wander)
+    assert examine(op.SPEC, case, kernel, Device("cpu"), strict=False).ok
+    assert examine(op.SPEC, case, kernel, Device("cpu"), strict=True).failed == ("repeatable",)
 
 
 def test_cost_counts_what_must_move():

@@ -1,5 +1,7 @@
 """What the renormalisation ops share: patterns, drawn parameters, torch filters, reasons."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -123,10 +125,34 @@ def test_a_model_gives_its_vocabulary(op):
     assert spec.from_model({"num_experts": 256}) is None
 
 
-def test_runs_are_compared_by_what_they_keep():
-    one = {"renorm_probs": np.array([[0.5, 0.0, 0.5]])}
-    near = {"renorm_probs": np.array([[0.5000001, 0.0, 0.4999999]])}
-    assert np.array_equal(*(mark_kept({}, outputs)["renorm_probs"] for outputs in (one, near)))
+def test_runs_of_top_k_are_compared_by_what_they_keep():
+    probs = {"probs": np.array([[0.5, 1e-42, 0.0, 0.5]])}
+    one = {"renorm_probs": np.array([[0.5, 1e-42, 0.0, 0.5]])}
+    near = {"renorm_probs": np.array([[0.5000001, 0.0, 0.0, 0.4999999]])}
+    assert np.array_equal(*(mark_kept(probs, outputs)["renorm_probs"] for outputs in (one, near)))
+    other = {"renorm_probs": np.array([[1.0, 0.0, 0.0, 0.0]])}
+    assert mark_kept(probs, other)["renorm_probs"].tolist() == [[True, False, False, False]]
+
+
+@pytest.mark.parametrize("op", OPS[1:])
+def test_runs_of_top_p_may_differ_by_the_token_that_rounding_decides(op):
+    """Half of the mass is reached within rounding of p, by float32 sums above or below it."""
+    spec, case = make_case(op, rows=2, vocabulary=99, top_k=99, top_p=0.5)
+    near = np.full((2, 99), 0.25 / 97)
+    near[:, :2] = 0.5 - 1e-9, 0.25
+    near = near / near.sum(axis=1, keepdims=True)
+    spec = replace(spec, draw=lambda case, rng: {**load_op(op).draw(case, rng), "probs": near})
+    calls = []
+
+    def wander(**inputs):
+        calls.append(inputs)
+        step = 1e-7 if len(calls) % 3 else -1e-7
+        return spec.run_torch(**{**inputs, "top_p": inputs["top_p"] + step})
+
+    kernel = Implementation(op, "test", wander)
+    assert examine(spec, case, kernel, Device("cpu"), strict=False).ok
+    verdict = examine(spec, case, kernel, Device("cpu"), strict=True)
+    assert verdict.failed == ("repeatable",)
 
 
 def test_a_finding_of_top_k_names_the_tie_cut():

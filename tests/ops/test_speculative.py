@@ -42,16 +42,45 @@ def test_all_declared_cases_raise_a_false_alarm_less_than_once_in_a_million_runs
 
 
 def test_an_examination_judges_as_many_draws_as_the_false_alarm_rate_counts():
+    """The third call has the coins of the first again, and with them its tokens."""
     judged = []
 
     def judge(inputs, outputs, **more):
-        judged.append(inputs)
+        judged.append(inputs["uniform_samples"].tobytes())
         return CHAIN.judge(inputs, outputs, **more)
 
     spec = replace(CHAIN, judge=judge)
     kernel = Implementation(CHAIN.name, "torch", CHAIN.run_torch)
     examine(spec, spec.make_case(spec.cases[0]), kernel, parse_device("cpu"), strict=True)
-    assert len(judged) == sampling.DRAWS
+    assert len(judged) == 3
+    assert len(set(judged)) == sampling.DRAWS
+
+
+def test_runs_of_a_chain_are_not_compared_beyond_what_the_judge_asks():
+    inputs = draw_inputs(CHAIN, CHAIN.make_case(CHAIN.cases[0]))
+    assert CHAIN.canonical(inputs, CHAIN.oracle(**inputs)) == {}
+
+
+def test_runs_of_a_tree_are_compared_where_it_has_to_be_deterministic():
+    inputs = draw_inputs(TREE, find_case(TREE, "normal"))
+    outputs = TREE.oracle(**inputs)
+    assert TREE.canonical({**inputs, "deterministic": False}, outputs) == {}
+    path = TREE.canonical({**inputs, "deterministic": True}, outputs)
+    assert set(path) == set(outputs)
+    outputs["predicts"][inputs["retrive_index"][0, 0]] += 1
+    changed = TREE.canonical({**inputs, "deterministic": True}, outputs)
+    assert (changed["predicts"] != path["predicts"]).sum() == 1
+
+
+@BOTH
+def test_some_drafts_have_exactly_the_threshold_and_a_coin_above_it(spec):
+    row = next(row for row in spec.cases
+               if row.pattern == "cdf_edges" and row.params["threshold_single"] == 0.5)  # fmt: skip
+    inputs = draw_inputs(spec, spec.make_case(row))
+    edge = inputs["target_probs"][:, 0].max(axis=1) == 0.5
+    hot = inputs["target_probs"][:, 0].argmax(axis=1)
+    met = edge & (inputs["candidates"][:, 1] == hot) & (inputs["uniform_samples"][:, 0] > 0.5)
+    assert met.any()
 
 
 @BOTH

@@ -304,3 +304,34 @@ def test_softplus_may_lose_no_more(shift, error):
     outputs = reference.oracle(**inputs)
     outputs["topk_weights"] *= 1 + error
     assert judge(inputs, outputs).failed == ("weights",)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([(3, 1), (3, 2), (4, 2)]), st.booleans())
+def test_all_choices_that_pass_have_one_canonical_form(seed, shape, biased):
+    groups, kept = shape
+    logits = np.random.default_rng(seed).integers(0, 4, (1, 2 * groups)).astype(float)
+    bias = np.zeros(2 * groups) if biased else None
+    inputs = make_inputs(logits, bias, topk=2, groups=groups, kept=kept, renormalize=False)
+    scores, forms = reference.sigmoid(logits[0]), set()
+    for ids in itertools.permutations(range(2 * groups), 2):
+        weights = 2.5 * scores[list(ids)][None]
+        outputs = {"topk_weights": weights, "topk_ids": np.array([ids], np.int32)}
+        if judge(inputs, outputs).ok:
+            forms.add(tuple(reference.erase_unspecified(inputs, outputs)["topk_ids"][0]))
+    assert len(forms) == 1
+
+
+def test_the_canonical_form_names_the_experts_of_groups_that_must_be_kept():
+    logits = np.array([[5.0, 4.0, 3.0, 0.0, 1.0, 1.0, 9.0, 8.0]])
+    inputs = make_inputs(logits, topk=4, kept=2, num_fused_shared_experts=1)
+    outputs = reference.oracle(**inputs)
+    assert reference.erase_unspecified(inputs, outputs)["topk_ids"].tolist() == [[-1, 0, 6, 7]]
+    outputs["topk_ids"][:] = [7, 2, 6, 8]
+    assert reference.erase_unspecified(inputs, outputs)["topk_ids"].tolist() == [[-1, -1, 6, 7]]
+
+
+def test_a_row_whose_groups_tie_has_nothing_in_its_canonical_form():
+    inputs = make_inputs(TIED, topk=2, kept=1, scoring_func="softmax")
+    outputs = reference.oracle(**inputs)
+    assert reference.erase_unspecified(inputs, outputs)["topk_ids"].tolist() == [[-1, -1]]

@@ -160,3 +160,30 @@ def test_harms_are_refused(spoil, check):
     outputs = answer(logits, bias=bias)
     weights, ids = spoil(outputs["topk_weights"], outputs["topk_ids"])
     assert check in judge(logits, {"topk_weights": weights, "topk_ids": ids}, bias=bias).failed
+
+
+@pytest.mark.parametrize(
+    ("bias", "ids", "form"),
+    [
+        (None, [[2, 0, 1]], [[-1, -1, 0]]),
+        (None, [[3, 0, 2]], [[-1, -1, 0]]),
+        (np.array([0.0, 9.0, 8.0, 0.0]), [[2, 1, 0]], [[0, 1, 2]]),
+    ],
+)
+def test_only_experts_that_no_tie_can_displace_are_in_the_canonical_form(bias, ids, form):
+    inputs = {"gating_output": np.array([[3.0, 1.0, 1.0, 1.0]]), "topk": 3, "renormalize": True}
+    outputs = {"topk_weights": np.zeros((1, 3)), "topk_ids": np.array(ids)}
+    erased = reference.erase_unspecified({**inputs, "correction_bias": bias}, outputs)
+    assert {name: value.tolist() for name, value in erased.items()} == {"topk_ids": form}
+
+
+def test_saturated_scores_have_one_canonical_form():
+    inputs = {"gating_output": np.array([[40.0, 50.0, 0.0]]), "topk": 1, "renormalize": True}
+    forms = [
+        reference.erase_unspecified(
+            {**inputs, "correction_bias": None},
+            {"topk_weights": np.ones((1, 1)), "topk_ids": np.array([[expert]])},
+        )["topk_ids"]
+        for expert in (0, 1)
+    ]
+    assert forms[0] == forms[1] == -1

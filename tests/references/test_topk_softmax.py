@@ -116,3 +116,23 @@ def test_weights_may_be_off_by_rounding_only():
     verdict = judge(logits, near)
     assert verdict.ok
     assert 0.2 < verdict.error_ratio < 1.0
+
+
+def erase(logits, ids, topk):
+    inputs = {"gating_output": logits, "topk": topk, "renormalize": True}
+    outputs = {"topk_weights": np.full(np.shape(ids), np.nan), "topk_ids": np.array(ids)}
+    (form,) = reference.erase_unspecified(inputs, outputs).values()
+    return form.tolist()
+
+
+def test_choices_that_are_as_good_have_one_canonical_form_and_others_have_not():
+    logits = np.array([[3.0, 2.0, 2.0, 0.0], [3.0, 2.0, 1.0, 0.0], [np.nan, 1.0, 2.0, 3.0]])
+    form = [[-1, 0], [0, 1], [-1, -1]]
+    assert erase(logits, [[0, 1], [0, 1], [2, 3]], 2) == form
+    assert erase(logits, [[2, 0], [1, 0], [0, 1]], 2) == form
+    assert erase(logits, [[1, 2], [0, 2], [0, 1]], 2) == [[-1, -1], [-1, 0], [-1, -1]]
+
+
+def test_logits_that_float32_cannot_tell_apart_have_one_canonical_form():
+    logits = np.array([[2.0**-30, 0.0, -5.0]])
+    assert erase(logits, [[0]], 1) == erase(logits, [[1]], 1) == [[-1]]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rocmoe.references import moe_sorting
+from rocmoe.references import moe_sorting, topk_softmax
 from rocmoe.references import topk_softmax_sorting as reference
 
 
@@ -225,13 +225,13 @@ def test_blocks_must_stand_in_ascending_order_of_experts():
 
 def test_certain_experts_are_those_that_no_tie_can_displace():
     logits = np.array([[3.0, 2.0, 2.0, 0.0], [3.0, 2.0, 1.0, 0.0], [np.nan, 1.0, 2.0, 3.0]])
-    certain = reference.find_certain(logits, 2)
+    certain = topk_softmax.find_certain_experts(logits, 2)
     assert certain.tolist() == [
         [True, False, False, False],
         [True, True, False, False],
         [False] * 4,
     ]
-    assert reference.find_certain(logits, 4)[:2].all()
+    assert topk_softmax.find_certain_experts(logits, 4)[:2].all()
     assert reference.count_certain(make_inputs(logits, topk=2)) == (8, False)
     assert reference.count_certain(make_inputs(logits[1:2], topk=2)) == (8, True)
     assert reference.count_certain(make_inputs(logits, topk=2, mask=[1, 0, 0, 0])) == (4, False)
@@ -262,4 +262,27 @@ def test_answers_that_mean_the_same_have_one_canonical_form():
             other[name][start : start + 4] = other[name][start : start + 4][::-1].copy()
         other[name][total:] = 5
     forms = [reference.erase_unspecified(inputs, outputs) for outputs in (right, other)]
-    assert all((forms[0][name] == forms[1][name]).all() for name in right)
+    assert (forms[0]["sorted_ids"] == forms[1]["sorted_ids"]).all()
+    assert (forms[0]["sorted_ids"].reshape(-1)[: 7 * 3] >= 0).all()
+    assert (forms[0]["sorted_ids"][7 * 3 :] == -1).all()
+
+
+@pytest.mark.parametrize("mask", [None, UPPER])
+def test_choices_that_differ_by_ties_have_one_canonical_form(mask):
+    logits = np.tile([3.0, 1.0, 1.0, 0.0, 4.0, 1.0, 1.0, 0.0], (9, 1))
+    logits[::2] += np.arange(8) / 16.0
+    inputs = make_inputs(logits, mask=mask)
+    flipped = topk_softmax.oracle(logits[:, ::-1], 3, True)
+    other = choose(inputs, 7 - flipped["topk_ids"].astype(int))
+    right = answer(inputs)
+    assert judge(inputs, other).ok
+    assert (right["sorted_ids"] != other["sorted_ids"]).any()
+    forms = [reference.erase_unspecified(inputs, outputs) for outputs in (right, other)]
+    assert (forms[0]["sorted_ids"] == forms[1]["sorted_ids"]).all()
+
+
+def test_another_choice_has_another_canonical_form():
+    inputs = make_inputs()
+    other = answer(make_inputs(-inputs["gating_output"]))
+    forms = [reference.erase_unspecified(inputs, outputs) for outputs in (answer(inputs), other)]
+    assert (forms[0]["sorted_ids"] != forms[1]["sorted_ids"]).any()

@@ -76,6 +76,16 @@ def _flat(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
     return 1e-2 * rng.standard_normal((tokens, experts))
 
 
+def _shifted(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
+    del topk
+    return rng.standard_normal((tokens, experts)) - 300.0
+
+
+def _far_shifted(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
+    del topk
+    return 100.0 * rng.standard_normal((tokens, experts)) - 2e4
+
+
 def _huge(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
     del topk
     return rng.choice([-1.0, 1.0], (tokens, experts)) * rng.uniform(16.0, 120.0, (tokens, experts))
@@ -122,6 +132,9 @@ def _neg_inf(rng: Rng, tokens: int, experts: int, topk: int) -> Array:
     return values
 
 
+#: The patterns in which no row comes near 0: sigmoid and softplus of all their logits underflow.
+SHIFTED = ("shifted", "far_shifted")
+
 PATTERNS = table(
     Pattern("normal", "independent standard normal logits", _normal),
     Pattern(
@@ -167,6 +180,14 @@ PATTERNS = table(
     Pattern("descending", "rows already sorted: the answer is the identity", _descending),
     Pattern("peaked", "standard deviation 12: most probabilities underflow", _peaked),
     Pattern("flat", "standard deviation 0.01: near-ties everywhere", _flat),
+    Pattern(
+        "shifted", "around -300: exp(x) is 0 unless the row's own maximum is subtracted", _shifted
+    ),
+    Pattern(
+        "far_shifted",
+        "around -20000: below what a kernel may take for minus infinity",
+        _far_shifted,
+    ),
     Pattern(
         "huge",
         "magnitudes 16 to 120: float32 sigmoid saturates to 0 and 1",

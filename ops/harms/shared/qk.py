@@ -18,6 +18,7 @@ from rocmoe.ops.harms.shared.any_op import (
     scale_first,
     spoil_outputs,
 )
+from rocmoe.ops.harms.shared.paths import Applies, leave_rows_from
 from rocmoe.ops.harms.shared.values import drop_lane, flush
 
 #: What `normalize_heads` is: rows [T, H*D], weight [D], eps -> float32 [T, H, D].
@@ -37,9 +38,16 @@ def list_head_harms(run: Kernel, outputs: tuple[Argument, ...]) -> tuple[Harm, .
         Harm("k_with_q_weight", "keys are weighted as queries", edit_inputs(run, _swap_weight)),
         Harm("drop_last_head", "the last key head is never written",
              spoil_outputs(run, _drop_last_head)),
+        Harm("one_grid", "query rows past the first 512 are never written",
+             leave_rows_from(512, run, outputs, outputs[0].name)),
         *list_memory_harms(run, scale_first(run, 1.05)),
         Harm("write_into", "writes into the caller's outputs", WriteInto(run, outputs), right=True),
     )  # fmt: skip
+
+
+def has_dtype(name: str, argument: str) -> Applies:
+    """Whether a call hands over `argument` in the torch dtype of this name."""
+    return lambda inputs: str(inputs[argument].dtype) == f"torch.{name}"
 
 
 def _swap_weight(inputs: Inputs) -> Inputs:
@@ -105,6 +113,14 @@ def _add_in_order(heads: Any, eps: float) -> Any:
     return _invert_root(squares, heads.shape[-1], eps)
 
 
+def _add_in_any_order(heads: Any, eps: float) -> Any:
+    """The squares are added in an order that differs from call to call, as by atomics."""
+    import torch
+
+    order = torch.randperm(heads.shape[-1]).to(heads.device)
+    return _invert_root(heads.square()[..., order], heads.shape[-1], eps)
+
+
 def _swallow_nan(rows: Any, weight: Any, eps: float) -> Any:
     return normalize_heads(rows.nan_to_num(nan=0.0), weight, eps)
 
@@ -165,6 +181,7 @@ _RIGHT_NORMS: tuple[tuple[str, str, Norm], ...] = (
     ("in_float64", "float64 inside", _compute_in_float64),
     ("divide_by_root", "divided by the root, not times its inverse", _divide_by_root),
     ("add_in_order", "squares added one by one, last to first", _scale_by(_add_in_order)),
+    ("any_sum_order", "squares added in another order at every call", _scale_by(_add_in_any_order)),
     ("weight_first", "the scale is multiplied into the weight first", _weight_first),
     ("flush_denormals", "float32 denormals are flushed throughout", _flush_denormals),
 )

@@ -20,6 +20,7 @@ from rocmoe.ops.harms.shared.any_op import (
     write_past_end,
     write_where,
 )
+from rocmoe.ops.harms.shared.paths import leave_rows_from, list_layout_harms
 from rocmoe.ops.harms.shared.values import (
     divide_safely,
     drop_lane,
@@ -55,9 +56,14 @@ def list_renorm_harms(run: Kernel) -> tuple[Harm, ...]:
              write_where(run, OUTPUTS, _find_not_zero)),
         Harm("write_past_end", "one element past renorm_probs is written",
              write_past_end(run, OUTPUTS, "renorm_probs")),
+        *list_layout_harms(run, ("probs",), "wide", _is_wide),
+        Harm("one_grid", "rows past the first 512 are never written",
+             leave_rows_from(512, run, OUTPUTS, "renorm_probs")),
         *list_memory_harms(run, scale_first(run, 1.01)),
         Harm("other_sums", "64 lanes add in float32, then a reciprocal",
              spoil_outputs(run, _add_in_lanes), right=True),
+        Harm("any_sum_order", "sums are added in another order at every call",
+             spoil_outputs(run, _add_in_any_order), right=True),
         Harm("flush_denormals", "denormal numbers become zeros", _flush_denormals(run), right=True),
     )  # fmt: skip
 
@@ -81,6 +87,11 @@ def read_row_zero(value: Any, vocabulary: int) -> Any:
     import torch
 
     return value[:1].expand_as(value) if isinstance(value, torch.Tensor) else value
+
+
+def _is_wide(inputs: Inputs) -> bool:
+    """Whether several blocks share a row, by a usual threshold."""
+    return bool(inputs["probs"].shape[1] >= 16384)
 
 
 def _drop_after(width: int) -> Callable[[Any], Any]:
@@ -145,6 +156,15 @@ def _add_in_lanes(inputs: Inputs, answer: Any) -> Any:
         sums = sums + padded[:, start : start + 64]
     total = sums.sum(dim=-1, keepdim=True)
     return kept * torch.where(total > 0.0, total, 1.0).reciprocal()
+
+
+def _add_in_any_order(inputs: Inputs, answer: Any) -> Any:
+    """Right: an order of the sum that differs from call to call, as by atomics."""
+    import torch
+
+    kept = _find_kept(inputs, answer)
+    order = torch.randperm(kept.shape[1]).to(kept.device)
+    return divide_safely(kept, kept[:, order].sum(dim=-1, keepdim=True))
 
 
 def _flush_denormals(run: Kernel) -> Kernel:

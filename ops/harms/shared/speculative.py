@@ -16,6 +16,7 @@ from rocmoe.ops.harms.shared.any_op import (
     read_dense,
     spoil_outputs,
 )
+from rocmoe.ops.harms.shared.paths import list_layout_harms
 from rocmoe.ops.harms.shared.values import lower_large, round_to_bfloat16, warm_probs
 
 LAST_COIN = "uniform_samples_for_final_sampling"
@@ -42,6 +43,11 @@ def list_speculative_harms(run: Kernel) -> tuple[Harm, ...]:
              fix_inputs(run, threshold_single=2.0)),
         Harm("ignore_threshold_acc", "probabilities are not divided",
              fix_inputs(run, threshold_acc=1.0)),
+        Harm("above_threshold_single", "a draft of exactly threshold_single has to face its coin",
+             edit_input(run, "threshold_single", _raise_threshold)),
+        Harm("large_threshold_acc", "threshold_acc is held up by 1e-6",
+             edit_input(run, "threshold_acc", lambda threshold: max(threshold, 1e-6))),
+        *list_layout_harms(run, ("target_probs",), "wide", _is_wide),
         Harm("reuse_coin", "the last draw takes the first coin again",
              edit_inputs(run, _reuse_coin)),
         Harm("mutate_input", "rejected drafts are struck out of the target",
@@ -52,14 +58,15 @@ def list_speculative_harms(run: Kernel) -> tuple[Harm, ...]:
     )  # fmt: skip
 
 
-def draw_in_float32(mass: Any, coins: Any) -> Any:
-    """`draw_tokens` with a scan of log2(V) rounds in float32, and normalised masses."""
+def draw_in_float32(mass: Any, coins: Any, scan: Kernel | None = None) -> Any:
+    """`draw_tokens` with a float32 `scan`, that of log2(V) rounds, and normalised masses."""
     import torch
 
-    total = add_up(mass)[:, -1:]
+    scan = scan or add_up
+    total = scan(mass)[:, -1:]
     share = mass * torch.where(total > 0, total, 1.0).reciprocal()
     present = mass > 0
-    hit = (add_up(share) > coins[:, None]) & present
+    hit = (scan(share) > coins[:, None]) & present
     last = mass.shape[1] - 1 - present.flip(-1).byte().argmax(dim=-1)
     return torch.where(hit.any(dim=-1), hit.byte().argmax(dim=-1), last)
 
@@ -80,6 +87,18 @@ def _raise_coins(coins: Any) -> Any:
     import torch
 
     return torch.nextafter(coins, torch.ones_like(coins))
+
+
+def _raise_threshold(threshold: float) -> float:
+    """probability > threshold in float32 is probability >= nextafter(threshold)."""
+    import torch
+
+    return float(torch.nextafter(torch.tensor(threshold), torch.tensor(2.0)))
+
+
+def _is_wide(inputs: Inputs) -> bool:
+    """Whether a row takes a block of 1024 threads more than one round."""
+    return bool(inputs["target_probs"].shape[2] > 1024)
 
 
 def _drop_tail(target: Any) -> Any:

@@ -18,6 +18,7 @@ def list_top_k_harms(run: Kernel, compose: Callable[[Kernel], Kernel]) -> tuple[
         ("one_too_many", "k + 1 tokens are kept", _add_one),
         ("row_zero_top_k", "row 0's k serves all", read_row_zero),
         ("large_k_is_50", "k > V counts as 50", _clamp_to_50),
+        ("scalar_k_is_512", "a scalar k beyond 512 counts as 512", _clamp_scalar),
     )
     return (
         *(Harm(name, text, edit_param(run, "top_k", edit)) for name, text, edit in edits),
@@ -76,3 +77,8 @@ def _clamp_to_50(value: Any, vocabulary: int) -> Any:
     if hasattr(value, "where"):
         return value.where(value <= vocabulary, 50)
     return value if value <= vocabulary else 50
+
+
+def _clamp_scalar(value: Any, vocabulary: int) -> Any:
+    """A scalar k beyond what a block's buffer holds, unless it asks for all tokens."""
+    return min(value, 512) if isinstance(value, int) and value < vocabulary else value

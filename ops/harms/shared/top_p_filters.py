@@ -9,6 +9,7 @@ from rocmoe.ops.core.harm import Harm
 from rocmoe.ops.families.renorm import column, keep_from, keep_top_p, rank_probs, sum_before
 from rocmoe.ops.harms.shared.any_op import Kernel
 from rocmoe.ops.harms.shared.renorm import edit_param, keep_ranked, read_row_zero
+from rocmoe.ops.harms.shared.values import scan_in_any_order
 
 
 def list_top_p_harms(run: Kernel, compose: Callable[[Kernel], Kernel]) -> tuple[Harm, ...]:
@@ -24,6 +25,7 @@ def list_top_p_harms(run: Kernel, compose: Callable[[Kernel], Kernel]) -> tuple[
     right = (
         ("rank_cut", "the boundary's equals are kept by rank until p is reached", cut_mass_ties),
         ("relative_p", "p of the row's own sum", _take_p_relatively),
+        ("any_prefix_order", "masses are added in another order at every call", _add_in_any_order),
         ("ascending_mass", "discards from below, in float32", _discard_from_below),
     )
     return (
@@ -127,6 +129,14 @@ def _discard_from_below(probs: Any, top_p: Any) -> Any:
     count = discarded[:, :-1].sum(dim=-1, keepdim=True)
     floor = torch.where(target <= 0.0, ranked[:, -1:], ranked.gather(1, count))
     return keep_from(probs, floor.masked_fill(target >= 1.0, 0.0))
+
+
+def _add_in_any_order(probs: Any, top_p: Any) -> Any:
+    """Right: float32 masses whose rounding differs from call to call."""
+    target = column(top_p, probs).float()
+    ranked = rank_probs(probs)
+    count = (scan_in_any_order(ranked)[:, :-1] < target).sum(dim=-1, keepdim=True)
+    return keep_from(probs, ranked.gather(1, count).masked_fill(target >= 1.0, 0.0))
 
 
 def _find_boundary(kept: Any) -> Any:

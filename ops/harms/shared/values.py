@@ -30,6 +30,20 @@ def flush(values: Any) -> Any:
     return values.masked_fill(values.abs() < SMALLEST_NORMAL, 0.0)
 
 
+def scan_in_any_order(values: Any) -> Any:
+    """Inclusive prefix sums [B, V] in float32: blocks of a width that differs from call to call."""
+    import torch
+
+    pad = torch.nn.functional.pad
+    width = int(torch.randint(1, 65, ()))
+    count = -(-values.shape[1] // width)
+    padded = pad(values, (0, count * width - values.shape[1]))
+    blocks = padded.reshape(len(values), count, width)
+    inside = blocks.cumsum(dim=-1)
+    before = pad(inside[:, :-1, -1], (1, 0)).cumsum(dim=-1)
+    return (inside + before[:, :, None]).flatten(1)[:, : values.shape[1]]
+
+
 def warm_probs(probs: Any) -> Any:
     """Probabilities as they are at temperature 1.02; a row of zeros stays."""
     warmed = probs.pow(1.0 / 1.02)

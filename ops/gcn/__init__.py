@@ -1,0 +1,1 @@
+"""CDNA code on the CPU: reading assembly and code objects, and what each instruction computes."""
