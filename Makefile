@@ -3,6 +3,7 @@
 #   PYTHON=...       the Python to build on; where it has torch (a ROCm container), that torch is used
 #   TORCH_INDEX=...  where torch comes from otherwise
 #   ARGS=...         more arguments for test, validate, selftest and typecheck
+#   WORKERS=...      test processes; auto is one a core
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,6 +13,7 @@ PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH_VERSION ?= 2.13.0
 ARGS ?=
+WORKERS ?= auto
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -87,7 +89,7 @@ $(READY): pyproject.toml Makefile
 	@touch $@
 
 test: $(READY) ## run the tests
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 validate: $(READY) ## validate every op on this machine
 	@$(BIN)/rocmoe validate $(ARGS)
