@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from rocmoe.profiles.artifact import Artifact, Result, write_atomically
 from rocmoe.profiles.outcome import BAD
+from rocmoe.profiles.report import tell_finding
 
 # XML 1.0 section 2.2: characters that no document may hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -44,12 +45,7 @@ def _make_test(result: Result) -> ElementTree.Element:
     )
     message = _clean(result.reason or result.status)
     outcome = ElementTree.SubElement(test, tag, type=result.status, message=message)
-    outcome.text = _clean(
-        "\n".join(
-            f"{f.check}: {f.output}{list(f.index)} is {f.found}, wanted {f.wanted}"
-            for f in result.findings
-        )
-    )
+    outcome.text = _clean("\n".join(tell_finding(finding) for finding in result.findings))
     return test
 
 

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from rocmoe.profiles.artifact import Artifact, Result
 from rocmoe.profiles.outcome import BAD, count_statuses
+from rocmoe.references.judging.verdict import Finding
 
 COLUMNS = ("op", "backend", "device", "cases", "pass", "not pass", "error / limit", "verdict")
 #: Failing results that are told in full; the artifact has all of them.
@@ -38,6 +39,15 @@ def _describe(counts: dict[str, int]) -> str:
     return "PASS" if counts["pass"] else "not run"
 
 
+def tell_finding(finding: Finding) -> str:
+    """One line: the check, the place, what stood there, what was due, and in which call."""
+    place = f"{finding.output}{list(finding.index)}" if finding.index else finding.output
+    return (
+        f"{finding.check}: {place} is {finding.found}, wanted {finding.wanted}"
+        f" (call {finding.call})"
+    )
+
+
 def tell_failures(artifact: Artifact) -> list[str]:
     """Lines that say what went wrong: the result, why, and where."""
     lines: list[str] = []
@@ -45,12 +55,7 @@ def tell_failures(artifact: Artifact) -> list[str]:
     for result in failures[:TOLD]:
         lines.append(f"{result.status.upper()} {result.case.id}@{result.selector}")
         lines.append(f"    {result.reason}")
-        for finding in result.findings[:3]:
-            place = f"{finding.output}{list(finding.index)}" if finding.index else finding.output
-            lines.append(
-                f"    {finding.check}: {place} is {finding.found}, wanted {finding.wanted}"
-                f" (call {finding.call})"
-            )
+        lines += [f"    {tell_finding(finding)}" for finding in result.findings[:3]]
     if len(failures) > TOLD:
         lines.append(f"... and {len(failures) - TOLD} more in the artifact")
     return lines
