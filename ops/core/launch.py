@@ -1,0 +1,150 @@
+"""The one place where a Triton kernel is launched: on a GPU, in the simulator, or to be recorded.
+
+Kernels of rocmoe call `launch`; what it does depends on where their tensors are, and on the
+context managers around the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rocmoe.ops.core.compilation import CompiledKernel, compile_kernel, is_tensor
+from rocmoe.ops.core.errors import RocmoeError, unknown
+
+Grid = tuple[int, int, int]
+
+
+class Executor(Protocol):
+    """What runs compiled code where there is no GPU; `arch`: what to compile for."""
+
+    @property
+    def arch(self) -> str: ...
+
+    def launch(self, compiled: CompiledKernel, grid: Grid, arguments: Mapping[str, Any], /) -> None:
+        """Run all workgroups; arguments: by parameter name, constants among them."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A launch that was compiled, and did not run; block: lanes."""
+
+    compiled: CompiledKernel
+    grid: Grid
+    block: Grid
+
+
+class Recorder:
+    """An executor that runs nothing."""
+
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+        self.launches: list[Recorded] = []
+
+    def launch(self, compiled: CompiledKernel, grid: Grid, arguments: Mapping[str, Any], /) -> None:
+        del arguments
+        self.launches.append(Recorded(compiled, grid, compiled.block))
+
+
+#: Innermost last. Not a context variable: a candidate may launch from a thread of its own.
+_executors: list[Executor] = []
+
+
+@contextmanager
+def simulating(executor: Executor) -> Iterator[None]:
+    """Give every launch inside the block to `executor`."""
+    _executors.append(executor)
+    try:
+        yield
+    finally:
+        _executors.remove(executor)
+
+
+@contextmanager
+def recording(arch: str) -> Iterator[list[Recorded]]:
+    """Compile every launch inside the block for `arch` and list it; nothing runs."""
+    recorder = Recorder(arch)
+    with simulating(recorder):
+        yield recorder.launches
+
+
+def launch(
+    kernel: Any,
+    grid: Sequence[int],
+    /,
+    *,
+    num_warps: int = 4,
+    num_stages: int | None = None,
+    **arguments: Any,
+) -> None:
+    """Launch a `triton.jit` kernel on a grid of one to three sizes; nothing runs if one is zero.
+
+    arguments: by the kernel's parameter names, constants among them.  num_stages: Triton's default
+    for the target if None.  Inside `simulating` or `recording` the kernel is compiled for their
+    architecture; else tensors on a GPU run there.  Raises RocmoeError for an argument that the
+    kernel does not have, and where nothing can run it.
+    """
+    if strange := [name for name in arguments if name not in kernel.arg_names]:
+        raise unknown(f"argument of kernel {kernel.__name__}", strange[0], kernel.arg_names)
+    sizes = _check_grid(kernel, grid)
+    if 0 in sizes:
+        return
+    # Said outright, since Triton's default is to change.
+    options: dict[str, Any] = {"num_warps": num_warps, "enable_fp_fusion": True}
+    if num_stages is not None:
+        options["num_stages"] = num_stages
+    if _executors:
+        executor = _executors[-1]
+        compiled = compile_kernel(kernel, executor.arch, arguments, options)
+        executor.launch(compiled, sizes, _add_defaults(kernel, arguments))
+    elif _is_interpreted(kernel):
+        kernel[sizes](**arguments)
+    else:
+        _launch_on_gpu(kernel, sizes, arguments, options)
+
+
+def _launch_on_gpu(
+    kernel: Any, grid: Grid, arguments: Mapping[str, Any], options: Mapping[str, Any]
+) -> None:
+    import torch
+
+    tensors = {name: value for name, value in arguments.items() if is_tensor(value)}
+    for name, tensor in tensors.items():
+        if tensor.device.type != "cuda":  # what torch calls HIP devices too
+            raise RocmoeError(
+                f"kernel {kernel.__name__} cannot run: {name} is on {tensor.device}; wanted a GPU "
+                "or --device sim:ARCH"
+            )
+    if not tensors:
+        raise RocmoeError(f"kernel {kernel.__name__} has no tensor to say where it runs")
+    # Triton launches on the current device, wherever the tensors are.
+    with torch.cuda.device(next(iter(tensors.values())).device):
+        kernel[grid](**arguments, **options)
+
+
+def _check_grid(kernel: Any, grid: Sequence[int]) -> Grid:
+    sizes = tuple(int(size) for size in grid)
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 0:
+        raise RocmoeError(
+            f"grid {sizes} of kernel {kernel.__name__}; wanted one to three sizes from 0 up"
+        )
+    x, y, z = (*sizes, 1, 1)[:3]
+    return x, y, z
+
+
+def _add_defaults(kernel: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {p.name: p.default for p in kernel.params if p.has_default}
+    return {**defaults, **arguments}
+
+
+def _is_interpreted(kernel: Any) -> bool:
+    """Whether the kernel was made under TRITON_INTERPRET=1 and so runs in Python."""
+    from triton.runtime.jit import JITFunction
+
+    if isinstance(kernel, JITFunction):
+        return False
+    from triton.runtime.interpreter import InterpretedFunction
+
+    return isinstance(kernel, InterpretedFunction)

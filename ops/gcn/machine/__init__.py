@@ -1,0 +1,1 @@
+"""Waves, registers and memory: what executes a Program."""
