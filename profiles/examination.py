@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,27 +11,44 @@ from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.errors import InputsError, describe_error
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
+from rocmoe.ops.core.simulator import Watch
 from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.ops.core.workbench import Call, Workbench
+from rocmoe.profiles.simulation import count_launches, judge_faults
 from rocmoe.references.judging.elementwise import same_bits
 from rocmoe.references.judging.verdict import Check, Finding, Judgement, Verdict, merge
 
 
+@dataclass(frozen=True)
+class Examination:
+    """A verdict, and what the simulator counted in the first call, None on other devices."""
+
+    verdict: Verdict
+    counts: dict[str, float] | None = None
+
+
 def examine(
-    spec: OpSpec, case: Case, implementation: Implementation, device: Device, *, strict: bool
-) -> Verdict:
+    spec: OpSpec,
+    case: Case,
+    implementation: Implementation,
+    device: Device,
+    *,
+    strict: bool,
+    watch: Watch | None = None,
+) -> Examination:
     """Judge an implementation on a case.
 
     Three calls on the same addresses: the first draw, a second draw (an answer remembered by
     address is now wrong), and the first again with other poison (an element that was never
     written, or an answer that depends on what ran before, now differs).
 
-    Raises what the candidate raises, and `CandidateError` for outputs that are not as declared.
+    watch: what a simulator looks at, if the device is one.  Raises what the candidate raises, and
+    `CandidateError` for outputs that are not as declared.
     """
     draws = _draw_twice(spec, case)
-    bench = Workbench(spec, case, implementation, device)
+    bench = Workbench(spec, case, implementation, device, watch)
     if spec.out_of_contract(case):
-        return _examine_out_of_contract(bench, draws[0])
+        return Examination(_examine_out_of_contract(bench, draws[0]))
     first, second = bench.call(draws[0], poison=0), bench.call(draws[1], poison=1)
     again = bench.call(draws[0], poison=1)
     verdict = merge(
@@ -42,10 +59,11 @@ def examine(
         _at_call(2, judge_memory(spec, case, bench.fenced, draws[1], (second,))),
         _at_call(3, judge_repeat(spec, draws[0], first, again, strict=strict)),
         _at_call(3, judge_afterwards(bench)),
+        *judge_simulation(bench, (first, second, again)),
     )
     if verdict.undecided and spec.second_look is not None:
-        return _look_again(spec, case, implementation, device, verdict)
-    return verdict
+        verdict = _look_again(spec, case, implementation, device, verdict)
+    return Examination(verdict, count_launches(case, first.launches))
 
 
 def _draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:
@@ -57,6 +75,15 @@ def _draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:
         if isinstance(error, ValueError) and "too big" not in str(error):
             raise
         raise InputsError(f"the inputs do not fit: {describe_error(error)}") from error
+
+
+def judge_simulation(bench: Workbench, calls: tuple[Call, ...]) -> list[Verdict]:
+    """What the simulator saw in each call; nothing on a real device."""
+    if bench.simulator is None:
+        return []
+    checks = bench.simulator.watch.checks
+    judged = [judge_faults(call.launches, checks) for call in calls]
+    return [_at_call(number, verdict) for number, verdict in enumerate(judged, 1)]
 
 
 def judge_memory(
@@ -130,7 +157,7 @@ def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
     memory = judge_memory(bench.spec, bench.case, bench.fenced, inputs, calls)
     kept = tuple(check for check in memory.checks if check.name != "all_written")
     findings = tuple(f for f in memory.findings if f.check != "all_written")
-    return merge(survived, Verdict(kept, findings))
+    return merge(survived, Verdict(kept, findings), *judge_simulation(bench, calls))
 
 
 def _look_again(

@@ -10,12 +10,18 @@ from rocmoe.references.judging.verdict import Finding
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):
-    """Run one implementation on one case."""
+    """Run one implementation on one case.
+
+    checks, order: of a simulator: its sanitizers (none means those that always run), and in which
+    order waves run.
+    """
 
     case_id: str
     selector: str
     device: str
     strict: bool
+    checks: list[str] = []
+    order: str = "together"
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
@@ -33,13 +39,16 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
     checks: list[CheckRecord] = []
     findings: list[Finding] = []
     seconds: float = 0.0
+    counts: dict[str, float] | None = None
 
 
 class ProbeReply(msgspec.Struct, frozen=True, tag=True):
-    """The environment, and what is wrong with the implementations asked about, in order."""
+    """The environment; what is wrong with the implementations asked about, in order; and of those
+    the ones that a backend does not have."""
 
     environment: Environment
     errors: list[str]
+    missing: list[tuple[str, str]] = []
 
 
 Message = Job | Probe

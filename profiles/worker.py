@@ -20,10 +20,12 @@ from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import CandidateError, InputsError, RocmoeError, describe_error
 from rocmoe.ops.core.implementation import Implementation
+from rocmoe.ops.core.simulator import Watch
 from rocmoe.ops.core.spec import OpSpec, load_op
+from rocmoe.ops.gcn.machine.fault import DeadlockError, UnsupportedError
 from rocmoe.profiles.artifact import record_checks
 from rocmoe.profiles.environment import collect_environment
-from rocmoe.profiles.examination import examine
+from rocmoe.profiles.examination import Examination, examine
 from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
 
 #: The first message of a worker, once it has imported what every job needs.
@@ -111,7 +113,13 @@ def _run(job: Job) -> Reply:
 def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation) -> Reply:
     device, variant = parse_device(job.device), implementation.variant
     try:
-        verdict = examine(spec, case, implementation, device, strict=job.strict)
+        examined = examine(
+            spec, case, implementation, device, strict=job.strict, watch=make_watch(job)
+        )
+    except UnsupportedError as error:
+        return Reply("refused", str(error), variant)
+    except DeadlockError as error:
+        return Reply("timeout", str(error), variant)
     except CandidateError as error:
         return Reply("error", str(error), variant)
     except InputsError as error:
@@ -120,10 +128,25 @@ def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation)
         return Reply("error", f"called sys.exit({error.code!r}){_where(error)}", variant)
     except BaseException as error:
         return Reply("error", f"{describe_error(error)}{_where(error)}", variant)
-    findings, checks = list(verdict.findings), record_checks(verdict)
-    if verdict.ok:
-        return Reply("pass", None, variant, checks, findings)
-    return Reply("fail", f"failed {', '.join(verdict.failed)}", variant, checks, findings)
+    return _record(examined, variant)
+
+
+def _record(examined: Examination, variant: str) -> Reply:
+    verdict = examined.verdict
+    reason = None if verdict.ok else f"failed {', '.join(verdict.failed)}"
+    return Reply(
+        "pass" if verdict.ok else "fail",
+        reason,
+        variant,
+        record_checks(verdict),
+        list(verdict.findings),
+        counts=examined.counts,
+    )
+
+
+def make_watch(job: Job) -> Watch:
+    """What a simulator looks at in a job."""
+    return Watch(tuple(job.checks), job.order) if job.checks else Watch(order=job.order)
 
 
 def _where(error: BaseException) -> str:

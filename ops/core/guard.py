@@ -22,6 +22,9 @@ POISONS = (0x7FFF, 0xFFFE)
 RED_ZONE_BYTES = 4096
 STRIDED_GAP = 10
 
+#: Memory that was handed out poisoned since `forget_unwritten`: address to bytes and poison.
+_handed_out: dict[int, tuple[int, int]] = {}
+
 #: The torch operations that hand out memory as it is.
 ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "resize_"})
 
@@ -62,7 +65,9 @@ class FencedTensor:
         import torch
 
         self._words.fill_(_signed(POISONS[poison]))
-        if values is not None:
+        if values is None:
+            _note_unwritten(self.buffer.untyped_storage(), poison)
+        else:
             self.tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
         self._before.copy_(self._words)
 
@@ -125,10 +130,30 @@ def poisoned_allocations(poison: int) -> Iterator[None]:
         yield
 
 
+def forget_unwritten() -> None:
+    """Start anew: memory handed out before is no longer known as such."""
+    _handed_out.clear()
+
+
+def find_unwritten(memory: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Of each byte of a storage, whether it was handed out poisoned and still holds that; None for
+    memory that was not handed out so."""
+    size, poison = _handed_out.get(memory.ctypes.data, (-1, 0))
+    if size != memory.size or size % 2:
+        return None
+    return np.asarray(np.repeat(memory.view(np.uint16) == POISONS[poison], 2))
+
+
+def _note_unwritten(storage: Any, poison: int) -> None:
+    if storage.device.type == "cpu":
+        _handed_out[storage.data_ptr()] = (storage.nbytes(), poison)
+
+
 def _poison_storage(tensor: Any, poison: int) -> None:
     import torch
 
     storage = tensor.untyped_storage()
+    _note_unwritten(storage, poison)
     if storage.nbytes() % 2 == 0:
         words = torch.empty(0, dtype=torch.int16, device=tensor.device).set_(storage)
         words.fill_(_signed(POISONS[poison]))

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
-from rocmoe.ops.core.guard import FencedTensor, find_poison, poisoned_allocations
+from rocmoe.ops.core.guard import (
+    FencedTensor,
+    find_poison,
+    forget_unwritten,
+    poisoned_allocations,
+)
 from rocmoe.ops.core.implementation import (
     Implementation,
     bind_call,
@@ -22,6 +27,8 @@ from rocmoe.ops.core.implementation import (
     torch_dtype,
     writes_outputs,
 )
+from rocmoe.ops.core.launch import simulating
+from rocmoe.ops.core.simulator import Simulated, Simulator, Watch
 from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
 from rocmoe.references.judging.elementwise import same_bits
 
@@ -35,21 +42,29 @@ Damage = list[tuple[str, str, tuple[int, ...]]]
 class Call:
     """What one call left: outputs, elements that still hold poison, writes out of place.
 
-    mutated, outside: (tensor name, words, index inside the tensor or ()).
+    mutated, outside: (tensor name, words, index inside the tensor or ()).  launches: what the
+    simulator ran, empty on other devices.
     """
 
     outputs: Outputs
     poisoned: Mapping[str, NDArray[np.bool_]]
     mutated: Damage
     outside: Damage
+    launches: tuple[Simulated, ...] = ()
 
 
 class Workbench:
     """Tensors for one case, refilled before every call at the same addresses."""
 
     def __init__(
-        self, spec: OpSpec, case: Case, implementation: Implementation, device: Device
+        self,
+        spec: OpSpec,
+        case: Case,
+        implementation: Implementation,
+        device: Device,
+        watch: Watch | None = None,
     ) -> None:
+        self.simulator = Simulator(device.arch, watch or Watch()) if device.arch else None
         self.spec, self.case, self.device = spec, case, device
         self.implementation = implementation
         self.fenced = writes_outputs(spec, implementation.function)
@@ -68,19 +83,22 @@ class Workbench:
         Raises `CandidateError` for outputs of the wrong count, shape or dtype, and whatever the
         candidate raises.
         """
+        forget_unwritten()
         arguments = self._lay_out(inputs, poison)
         for tensor in self._outputs.values():
             tensor.fill(None, poison)
         outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
         call = bind_call(self.implementation.function, arguments, outputs)
-        with nullcontext() if self.fenced else poisoned_allocations(poison):
+        on_device = simulating(self.simulator) if self.simulator else nullcontext()
+        with on_device, nullcontext() if self.fenced else poisoned_allocations(poison):
             returned = call()
         self._synchronize()
         named = name_outputs(self.spec, self.case, self.device, returned)
         mutated, outside = self.find_damage(inputs)
         values = {name: to_numpy(tensor) for name, tensor in named.items()}
         held = {name: find_poison(tensor, poison) for name, tensor in named.items()}
-        made = Call(values, held, mutated, outside)
+        launches = tuple(self.simulator.take()) if self.simulator else ()
+        made = Call(values, held, mutated, outside, launches)
         self._last = (inputs, named, made)
         return made
 

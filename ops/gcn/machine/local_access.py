@@ -60,7 +60,7 @@ class Site:
         unit = min(bits & -bits, 16) if bits else 16
         rows = (machine.group * machine.lds.shape[1] + offset)[:, None]
         wanted = max(self.alignment, 1 if whole else self.size & -self.size)
-        if unit >= wanted and int(address.max()) <= last + 1:
+        if unit >= wanted and int(address.max()) <= last:
             return Located(address + rows, machine.active, whole, False, unit)
         lanes = machine.active & (address <= last)
         if self.alignment > 1:

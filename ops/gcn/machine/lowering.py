@@ -41,6 +41,8 @@ class Steps:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._steps: list[Step | None] = [None] * len(program.instructions)
+        names = {instruction.name for instruction in program.instructions}
+        self._indexes = not names.isdisjoint(("s_set_gpr_idx_on", "s_set_gpr_idx_mode"))
 
     def __getitem__(self, index: int) -> Step:
         step = self._steps[index]
@@ -50,8 +52,8 @@ class Steps:
 
     def _make(self, index: int) -> Step:
         instruction = self.program.instructions[index]
-        roles = find_roles(self.program, index) if instruction.name.startswith("v_") else ()
-        if roles:
+        indexes = self._indexes and instruction.name.startswith("v_")
+        if indexes and (roles := find_roles(self.program, index)):
             return Step(index, instruction, lower_indexed(self.program, instruction, roles, lower))
         return Step(index, instruction, lower(self.program, instruction))
 

@@ -55,8 +55,11 @@ def run_launch(
     launch: Launch,
     settings: Settings,
     observers: tuple[Observer, ...] = (),
+    steps: Steps | None = None,
 ) -> Report:
     """Execute a kernel; tensors are changed in place.
+
+    steps: of the program, where it was run before.
 
     Raises `UnsupportedError` where it comes to an instruction that is not simulated, and
     `DeadlockError` where it does not end.
@@ -64,7 +67,7 @@ def run_launch(
     arena = _make_arena(kernel, launch)
     counts = np.zeros(len(program.instructions), np.int64)
     report = Report(program, kernel, FaultLog(), counts, launch.workgroups * launch.waves)
-    steps = Steps(program)
+    steps = steps or Steps(program)
     machine: Machine | None = None
     with np.errstate(all="ignore"):
         for placement in _batches(launch, settings.batch_waves):

@@ -64,6 +64,11 @@ def list_memory(compiled):
     return {w.partition("_")[2] for w in words if w.startswith(("buffer_", "global_"))}
 
 
+@triton.jit
+def store(y, VALUE: tl.constexpr):
+    tl.store(y, VALUE)
+
+
 class Listener:
     """An executor that keeps what it was given."""
 
@@ -156,20 +161,15 @@ def test_the_same_specialisation_is_compiled_once():
     assert compile_scale(arch="gfx90a") is not compile_scale()
 
 
-def test_constants_that_are_equal_and_of_other_types_are_other_code():
+def test_constants_that_are_equal_and_of_other_types_are_kept_apart():
     options = {"num_warps": 1, "enable_fp_fusion": True}
-    y = torch.zeros(4)
-
-    def store_constant(value):
-        return compile_kernel(store, "gfx942", {"y": y, "VALUE": value}, options).assembly
-
-    assert store_constant(1) != store_constant(1.0)
+    made = [compile_kernel(store, "gfx942", give_store(v), options) for v in (1, 1.0, True, 1)]
+    assert made[0] is made[3]
+    assert len({id(compiled) for compiled in made}) == 3
 
 
-@triton.jit
-def store(y, VALUE: tl.constexpr):
-    tl.store(y.to(tl.pointer_type(tl.int32)), tl.full([1], VALUE, tl.float32).to(tl.int32).sum())
-    tl.static_print if isinstance(VALUE, int) else tl.store(y + 1, VALUE)
+def give_store(value):
+    return {"y": torch.zeros(4), "VALUE": value}
 
 
 COMPILE = """
@@ -235,13 +235,18 @@ def test_recording_compiles_and_runs_nothing(arch):
 def test_launches_go_to_the_innermost_executor():
     outer, inner = Listener("gfx90a"), Listener("gfx950")
     with simulating(outer):
-        with pytest.raises(ZeroDivisionError), simulating(inner):
-            launch(scale, (1,), **give())
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail_inside(inner)
         launch(scale, (4,), **give())
     assert [(c.arch, grid) for c, grid, _ in inner.launches] == [("gfx950", (1, 1, 1))]
     assert [(c.arch, grid) for c, grid, _ in outer.launches] == [("gfx90a", (4, 1, 1))]
     assert outer.launches[0][2]["BLOCK"] == 1024
+
+
+def fail_inside(executor):
+    with simulating(executor):
+        launch(scale, (1,), **give())
+        raise ZeroDivisionError
 
 
 def test_slots_hold_the_bytes_of_the_arguments():
@@ -383,8 +388,8 @@ def test_what_cannot_be_compiled_here_is_named():
 def test_an_architecture_forced_from_outside_is_refused(monkeypatch):
     monkeypatch.setenv("TRITON_OVERRIDE_ARCH", "gfx90a")
     wanted = "triton compiled for gfx90a, wanted gfx942; unset TRITON_OVERRIDE_ARCH"
-    with pytest.raises(RocmoeError, match=wanted):
-        compile_scale(n=3)
+    with pytest.raises(RocmoeError, match=wanted), recording("gfx942"):
+        launch(store, (1,), **give_store(2.5))
 
 
 @pytest.mark.gpu

@@ -177,4 +177,6 @@ def test_reads_logits_past_two_billion_elements():
     logits.copy_(torch.randn(3, 64))
     found = topk_softmax(logits, 6, True)
     wanted = topk_softmax(logits.contiguous(), 6, True)
-    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert torch.equal(found[1], wanted[1])
+    # Loads of another width lie otherwise in the lanes, and so sum in another order.
+    torch.testing.assert_close(found[0], wanted[0], rtol=1e-6, atol=0)

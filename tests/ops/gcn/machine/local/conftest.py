@@ -21,7 +21,7 @@ EVERY_LANE = np.ones((1, WAVE), np.bool_)
 
 @dataclass
 class Listener(Observer):
-    """What is told before and after; each with the first register dword and byte at that time."""
+    """What was told before and after."""
 
     before: list[Access] = field(default_factory=list)
     after: list[Access] = field(default_factory=list)

@@ -240,7 +240,7 @@ SIZES = {1: "b8", 2: "b16", 4: "b32", 8: "b64", 12: "b96", 16: "b128"}
 def test_writes_then_reads_are_those_of_one_lane_after_the_other(
     make_bench: Callable[..., Any], size: int
 ) -> None:
-    """Any addresses: unaligned, overlapping in part, out of bounds; the last writer wins."""
+    """120 bytes of LDS, any addresses: unaligned, overlapping, out of bounds; the last one wins."""
     dwords = -(-size // 4)
     data = f"v[4:{3 + dwords}]" if dwords > 1 else "v4"
     loaded = f"v[12:{11 + dwords}]" if dwords > 1 else "v12"
@@ -249,7 +249,7 @@ def test_writes_then_reads_are_those_of_one_lane_after_the_other(
     @settings(max_examples=25, deadline=None, database=None)
     @given(st.integers(0, 1 << 30), step, st.integers(0, (1 << 64) - 1), st.booleans())
     def compare(seed: int, unit: int, exec_bits: int, full: bool) -> None:
-        bench = make_bench(lds_bytes=128)
+        bench = make_bench(lds_bytes=120)
         generator = np.random.default_rng(seed)
         exec_bits = (1 << 64) - 1 if full else exec_bits
         bench.set_exec(np.uint64(exec_bits))
@@ -263,7 +263,7 @@ def test_writes_then_reads_are_those_of_one_lane_after_the_other(
         read = SIZES[size].replace("b8", "u8").replace("b16", "u16")
         expected = np.zeros((2, 128), np.uint8)
         lanes = [(w, n) for w in range(4) for n in range(64) if exec_bits >> n & 1]
-        inside = [(w, n) for w, n in lanes if address[w, n] + size <= 128]
+        inside = [(w, n) for w, n in lanes if address[w, n] + size <= 120]
         for wave, lane in inside:
             octets = words[:, wave, lane].tobytes()[:size]
             first = address[wave, lane]
