@@ -2,6 +2,7 @@
 #
 #   PYTHON=...       the Python to build on; where it has torch (a ROCm container), that torch is used
 #   TORCH_INDEX=...  where torch comes from otherwise
+#   TRITON=...       what to install where there is no triton; a ROCm torch brings its own
 #   ARGS=...         more arguments for test, validate, selftest and typecheck
 #   WORKERS=...      test processes; auto is one a core
 
@@ -12,6 +13,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH_VERSION ?= 2.13.0
+TRITON ?= triton>=3.6,<3.10
 ARGS ?=
 WORKERS ?= auto
 
@@ -86,6 +88,10 @@ $(READY): pyproject.toml Makefile
 	@said=$$({ $(PIP) $(SETUPTOOLS) && $(PIP) -c $(PINS) --no-build-isolation -e '.[dev]'; } 2>&1) || { \
 	    echo "$$said"; \
 	    echo "setup: pip cannot install rocmoe and keep $$(head -1 $(PINS)), which is never replaced: it says why above"; exit 1; } >&2
+	@$(BIN)/python -c 'import importlib.util as i, sys; sys.exit(not i.find_spec("triton"))' || { \
+	    echo "setup: $(TRITON), which compiles for AMD with no GPU"; \
+	    said=$$($(PIP) -c $(PINS) '$(TRITON)' 2>&1) || { echo "$$said"; \
+	        echo "setup: no $(TRITON): name another TRITON"; exit 1; } >&2; }
 	@touch $@
 
 test: $(READY) ## run the tests

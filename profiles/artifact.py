@@ -1,6 +1,7 @@
 """The artifact: what a run writes down, as versioned JSON.
 
 Version history, newest first:
+    2   findings say where a simulator saw them: where, place; counts of simulated runs
     1   first version
 """
 
@@ -22,12 +23,14 @@ from rocmoe.profiles.environment import Environment
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 FORMAT: Final = "rocmoe.artifact"
-VERSION = 1
+VERSION = 2
 
 Status = Literal["pass", "fail", "error", "crash", "timeout", "refused", "unavailable"]
 
 #: Upgrades by the version they start from; each gives a document of the next version.
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda document: document,  # what is new is optional
+}
 
 
 class CaseRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -43,12 +43,10 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
 
 
 class ProbeReply(msgspec.Struct, frozen=True, tag=True):
-    """The environment; what is wrong with the implementations asked about, in order; and of those
-    the ones that a backend does not have."""
+    """The environment, and what is wrong with the implementations asked about, in order."""
 
     environment: Environment
     errors: list[str]
-    missing: list[tuple[str, str]] = []
 
 
 Message = Job | Probe

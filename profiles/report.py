@@ -40,7 +40,13 @@ def _describe(counts: dict[str, int]) -> str:
 
 
 def tell_finding(finding: Finding) -> str:
-    """One line: the check, the place, what stood there, what was due, and in which call."""
+    """The check, the place, what stood there, what was due, and in which call: one line, and
+    another for the instruction of what a simulator saw."""
+    if finding.where:
+        return (
+            f"{finding.check}: {finding.found}\n"
+            f"        {finding.place} of {finding.output}, at {finding.where} (call {finding.call})"
+        )
     place = f"{finding.output}{list(finding.index)}" if finding.index else finding.output
     return (
         f"{finding.check}: {place} is {finding.found}, wanted {finding.wanted}"

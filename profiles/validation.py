@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rocmoe.ops.backends.user import split_variant
-from rocmoe.ops.core.backend import ON_REQUEST, list_backends, split_selector
+from rocmoe.ops.core.backend import (
+    ON_REQUEST,
+    Backend,
+    list_backends,
+    load_backend,
+    split_selector,
+)
 from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import RocmoeError
@@ -37,6 +43,27 @@ FOLDER = Path("rocmoe-artifacts")
 OnProgress = Callable[[Result, int, int], None]
 
 
+#: Where GPU code runs by default without a GPU: as an MI300X executes it.
+SIMULATED = "sim:gfx942"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One implementation on one case; checks, order: of a simulator, as in `Job`."""
+
+    spec: OpSpec
+    case: Case
+    selector: str
+    device: str
+    checks: tuple[str, ...] = ()
+    order: str = "together"
+
+    def make_job(self, strict: bool) -> Job:
+        return Job(
+            self.case.id, self.selector, self.device, strict, list(self.checks), self.order
+        )
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a run is carried out; none of it changes what a result says.
@@ -51,9 +78,9 @@ class Settings:
     junit: Path | None = None
     resume: bool = False
 
-    def make_pool(self, device: str) -> Pool:
-        """The workers for a device."""
-        on_gpu = parse_device(device).kind == "gpu"
+    def make_pool(self, *devices: str) -> Pool:
+        """The workers for some devices."""
+        on_gpu = any(parse_device(device).kind == "gpu" for device in devices)
         jobs = self.jobs or (1 if on_gpu else os.cpu_count() or 1)
         return Pool(jobs, self.timeout, limit_memory=not on_gpu)
 
@@ -91,7 +118,7 @@ def make_request(
     selectors = [*backends, *(f"user:{impl}" for impl in impls)]
     return Request(
         command=command,
-        ops=chosen or list(list_ops()),
+        ops=chosen or _list_served(selectors),
         backends=list(dict.fromkeys(selectors)),
         device=device,
         suite=suite,
@@ -99,6 +126,14 @@ def make_request(
         seed=seed,
         strict=strict,
     )
+
+
+def _list_served(selectors: Sequence[str]) -> list[str]:
+    """All ops, or those that at least one of the backends named has."""
+    backends = [load_backend(split_selector(selector)[0]) for selector in selectors]
+    return [
+        op for op in list_ops() if not backends or any(each.serves(op) for each in backends)
+    ]
 
 
 def _choose_op_of_impls(ops: list[str], impls: Sequence[str]) -> list[str]:
@@ -130,6 +165,28 @@ def list_selectors(request: Request) -> list[str]:
     return request.backends or [name for name in list_backends() if name not in ON_REQUEST]
 
 
+def plan_run(request: Request, has_gpu: bool) -> list[Planned]:
+    """Every backend on every case; one that the user did not name only on ops that it has."""
+    cases = plan_cases(request)
+    plan = []
+    for selector in list_selectors(request):
+        backend = load_backend(split_selector(selector)[0])
+        device = request.device or choose_device(backend, has_gpu)
+        plan += [
+            Planned(spec, case, selector, device)
+            for spec, case in cases
+            if request.backends or backend.serves(spec.name)
+        ]
+    return plan
+
+
+def choose_device(backend: Backend, has_gpu: bool) -> str:
+    """The GPU if there is one; else the CPU, or the simulator of an MI300X for GPU code."""
+    if has_gpu and "gpu" in backend.DEVICES:
+        return "gpu"
+    return "cpu" if "cpu" in backend.DEVICES else SIMULATED
+
+
 def run_validation(
     request: Request, settings: Settings, on_progress: OnProgress
 ) -> tuple[Artifact, Path]:
@@ -138,17 +195,17 @@ def run_validation(
     Raises `RocmoeError` for what is wrong before anything ran, `KeyboardInterrupt` after writing
     what is done, and `OSError` where the disk fails.
     """
-    triples = [(op, case, s) for s in list_selectors(request) for op, case in plan_cases(request)]
     path, done = _open_run(request, settings)
     if settings.junit is not None:
         check_writable(settings.junit, "--junit")
         if settings.junit.resolve() == path.resolve():
             raise RocmoeError(f"--junit {settings.junit} is where the artifact goes; name another")
     environment = _probe(request)
-    device = request.device or ("gpu" if environment.gpus else "cpu")
+    plan = plan_run(request, bool(environment.gpus))
     header = _make_header(request, environment)
-    with Recorder(path, header, done) as recorder, settings.make_pool(device) as pool:
-        artifact = run_jobs(pool, triples, device, request.strict, recorder, on_progress)
+    pool = settings.make_pool(*{planned.device for planned in plan})
+    with Recorder(path, header, done) as recorder, pool:
+        artifact = run_jobs(pool, plan, request.strict, recorder, on_progress)
     if settings.junit is not None:
         write_junit(artifact, settings.junit)
     return artifact, path
@@ -156,24 +213,22 @@ def run_validation(
 
 def run_jobs(
     pool: Pool,
-    triples: Sequence[tuple[OpSpec, Case, str]],
-    device: str,
+    plan: Sequence[Planned],
     strict: bool,
     recorder: Recorder,
     on_progress: OnProgress,
 ) -> Artifact:
-    """Run (op, case, selector) triples that the recorder does not hold yet, and finish it."""
+    """Run what the recorder does not hold yet, and finish it."""
     known = {(result.case.id, result.selector) for result in recorder.results}
-    todo = [(spec, case, s) for spec, case, s in triples if (case.id, s) not in known]
-    jobs = [Job(case.id, selector, device, strict) for _, case, selector in todo]
+    todo = [planned for planned in plan if (planned.case.id, planned.selector) not in known]
+    jobs = [planned.make_job(strict) for planned in todo]
 
     def keep(index: int, reply: Reply) -> None:
-        spec, case, selector = todo[index]
-        result = _make_result(spec, case, selector, device, reply)
+        result = _make_result(todo[index], reply)
         recorder.add(result)
-        on_progress(result, len(recorder.results), len(triples))
+        on_progress(result, len(recorder.results), len(plan))
 
-    order = [(case.id, selector) for _, case, selector in triples]
+    order = [(planned.case.id, planned.selector) for planned in plan]
     try:
         pool.run(jobs, keep)
     except KeyboardInterrupt:
@@ -184,7 +239,7 @@ def run_jobs(
 
 def _probe(request: Request) -> Environment:
     named = [(op, selector) for op in request.ops for selector in request.backends]
-    with Settings().make_pool("cpu") as pool:
+    with Settings().make_pool() as pool:
         reply = pool.probe(Probe(named))
     if reply.errors:
         raise RocmoeError(reply.errors[0])
@@ -217,15 +272,15 @@ def _make_header(request: Request, environment: Environment) -> Header:
     return Header(FORMAT, VERSION, created, request, environment)
 
 
-def _make_result(spec: OpSpec, case: Case, selector: str, device: str, reply: Reply) -> Result:
-    backend, variant = split_selector(selector)
+def _make_result(planned: Planned, reply: Reply) -> Result:
+    backend, variant = split_selector(planned.selector)
     return Result(
-        case=record_case(spec, case),
+        case=record_case(planned.spec, planned.case),
         backend=backend,
         variant=variant or reply.variant,
-        device=str(parse_device(device)),
+        device=str(parse_device(planned.device)),
         **{
             name: getattr(reply, name)
-            for name in ("status", "reason", "checks", "findings", "seconds")
+            for name in ("status", "reason", "checks", "findings", "seconds", "counts")
         },
     )

@@ -8,6 +8,7 @@ from rocmoe.ops.core.spec import OpSpec
 
 NAME = "harm"
 SUMMARY = "deliberately wrong kernels that the judges must catch (harm:NAME)"
+DEVICES = ("cpu", "gpu")
 
 
 def find_absence() -> str | None:
@@ -15,7 +16,13 @@ def find_absence() -> str | None:
     return None
 
 
+def serves(op: str) -> bool:
+    """Whether an op has any is found out by `find`."""
+    del op
+    return True
+
+
 def find(spec: OpSpec, variant: str) -> Implementation | None:
     """The harm that `variant` names; `RocmoeError` for an unknown one."""
     harm = find_harm(spec.name, variant)
-    return Implementation(spec.name, NAME, harm.function, variant=variant)
+    return Implementation(spec.name, NAME, harm.function, variant, DEVICES)

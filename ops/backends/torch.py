@@ -8,6 +8,7 @@ from rocmoe.ops.core.spec import OpSpec
 
 NAME = "torch"
 SUMMARY = "vectorised torch, on the CPU or a GPU"
+DEVICES = ("cpu", "gpu")
 
 
 def find_absence() -> str | None:
@@ -15,8 +16,14 @@ def find_absence() -> str | None:
     return None
 
 
+def serves(op: str) -> bool:
+    """Every op declares one."""
+    del op
+    return True
+
+
 def find(spec: OpSpec, variant: str) -> Implementation | None:
     """The op's own torch implementation; `RocmoeError` for a variant, as there are none."""
     if variant:
         raise RocmoeError(f"backend torch has no variants, found {variant!r}; wanted torch")
-    return Implementation(spec.name, NAME, spec.run_torch)
+    return Implementation(spec.name, NAME, spec.run_torch, devices=DEVICES)

@@ -12,6 +12,7 @@ from rocmoe.ops.core.spec import OpSpec
 
 NAME = "triton"
 SUMMARY = "portable Triton kernels, on a GPU or in the CDNA simulator"
+DEVICES = ("gpu", "sim")
 
 OLDEST = (3, 6)
 
@@ -32,12 +33,16 @@ def find_absence() -> str | None:
     return None
 
 
+def serves(op: str) -> bool:
+    """Whether there is a kernel of the op's name."""
+    return importlib.util.find_spec(f"rocmoe.ops.kernels.{op}") is not None
+
+
 def find(spec: OpSpec, variant: str) -> Implementation | None:
     """The op's Triton kernel, None where it has none; `RocmoeError` for a variant."""
     if variant:
         raise RocmoeError(f"backend triton has no variants, found {variant!r}; wanted triton")
-    module = f"rocmoe.ops.kernels.{spec.name}"
-    if find_absence() or not importlib.util.find_spec(module):
+    if find_absence() or not serves(spec.name):
         return None
-    function = getattr(importlib.import_module(module), spec.name)
-    return Implementation(spec.name, NAME, function, devices=("gpu", "sim"))
+    module = importlib.import_module(f"rocmoe.ops.kernels.{spec.name}")
+    return Implementation(spec.name, NAME, getattr(module, spec.name), devices=DEVICES)

@@ -17,11 +17,18 @@ from rocmoe.ops.core.spec import OpSpec
 
 NAME = "user"
 SUMMARY = "a function of yours: --impl FILE.py:FUNC"
+DEVICES = ("cpu", "gpu", "sim")
 
 
 def find_absence() -> str | None:
     """Never absent: whether the file is there is found out by `find`."""
     return None
+
+
+def serves(op: str) -> bool:
+    """What a file implements is found out by `find`."""
+    del op
+    return True
 
 
 def find(spec: OpSpec, variant: str) -> Implementation | None:
@@ -33,7 +40,7 @@ def find(spec: OpSpec, variant: str) -> Implementation | None:
     path, name = split_variant(variant)
     function = _find_function(path, name)
     writes_outputs(spec, function)
-    return Implementation(spec.name, NAME, function, variant=variant)
+    return Implementation(spec.name, NAME, function, variant, DEVICES)
 
 
 def split_variant(variant: str) -> tuple[Path, str]:

@@ -16,13 +16,20 @@ ON_REQUEST = ("harm", "user")
 
 
 class Backend(Protocol):
-    """What each module of rocmoe.ops.backends offers."""
+    """What each module of rocmoe.ops.backends offers.
+
+    DEVICES: the kinds of device that its implementations run on, among cpu, gpu, sim.
+    """
 
     NAME: str
     SUMMARY: str
+    DEVICES: tuple[str, ...]
 
     def find_absence(self) -> str | None:
         """Why the library cannot be used here, None when it can."""
+
+    def serves(self, op: str) -> bool:
+        """Whether the library has an op; true where only `find` can tell. Imports no library."""
 
     def find(self, spec: OpSpec, variant: str) -> Implementation | None:
         """The implementation of an op, None where the library does not have it."""

@@ -6,6 +6,7 @@ context managers around the call.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,9 +58,35 @@ def simulating(executor: Executor) -> Iterator[None]:
     """Give every launch inside the block to `executor`."""
     _executors.append(executor)
     try:
-        yield
+        with _redirected():
+            yield
     finally:
         _executors.remove(executor)
+
+
+@contextmanager
+def _redirected() -> Iterator[None]:
+    """Inside the block `kernel[grid](...)`, as users write it, comes here too."""
+    jit = sys.modules.get("triton.runtime.jit")
+    if jit is None:
+        yield
+        return
+    own = jit.JITFunction.run
+
+    def run(kernel: Any, *positional: Any, grid: Any, warmup: bool = False, **named: Any) -> None:
+        arguments = dict(zip(kernel.arg_names, positional, strict=False))
+        arguments |= {name: value for name, value in named.items() if name in kernel.arg_names}
+        options = {name: value for name, value in named.items() if name not in kernel.arg_names}
+        complete = _add_defaults(kernel, arguments)
+        sizes = _check_grid(kernel, grid(complete) if callable(grid) else grid)
+        if 0 not in sizes and not warmup:
+            _execute(kernel, sizes, arguments, {"enable_fp_fusion": True, **options})
+
+    jit.JITFunction.run = run
+    try:
+        yield
+    finally:
+        jit.JITFunction.run = own
 
 
 @contextmanager
@@ -96,13 +123,19 @@ def launch(
     if num_stages is not None:
         options["num_stages"] = num_stages
     if _executors:
-        executor = _executors[-1]
-        compiled = compile_kernel(kernel, executor.arch, arguments, options)
-        executor.launch(compiled, sizes, _add_defaults(kernel, arguments))
+        _execute(kernel, sizes, arguments, options)
     elif _is_interpreted(kernel):
         kernel[sizes](**arguments)
     else:
         _launch_on_gpu(kernel, sizes, arguments, options)
+
+
+def _execute(
+    kernel: Any, grid: Grid, arguments: Mapping[str, Any], options: Mapping[str, Any]
+) -> None:
+    executor = _executors[-1]
+    compiled = compile_kernel(kernel, executor.arch, arguments, options)
+    executor.launch(compiled, grid, _add_defaults(kernel, arguments))
 
 
 def _launch_on_gpu(

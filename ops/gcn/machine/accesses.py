@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rocmoe.ops.gcn.machine.atomics import apply_atomic
-from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.machine import GARBAGE, M0, WAVE, Machine
 from rocmoe.ops.gcn.machine.observer import Access
 from rocmoe.ops.gcn.machine.requests import Grant, Request, grant
-from rocmoe.ops.gcn.machine.spaces import LOCAL, PRIVATE
+from rocmoe.ops.gcn.machine.spaces import LOCAL
 from rocmoe.ops.gcn.machine.transfer_widths import DWORD, Width
 from rocmoe.ops.gcn.program import Program
 from rocmoe.ops.gcn.semantics.words import Array
@@ -138,9 +137,6 @@ class AtomicUpdate:
 
     def __call__(self, machine: Machine, request: Request) -> None:
         width, space = Width(self.size), request.space
-        if space is PRIVATE:
-            instruction = machine.program.instructions[machine.index]
-            raise unsupported(machine.program, instruction, "an atomic in scratch")
         given = grant(machine, request, "atomic", self.size, alignment=self.size)
         access = _describe(machine, request, given, "atomic", width, self.data, self.returns)
         if access is not None:

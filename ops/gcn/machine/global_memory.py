@@ -13,7 +13,7 @@ from rocmoe.ops.gcn.machine.buffer_addressing import (
 from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.machine import Machine
 from rocmoe.ops.gcn.machine.requests import Request
-from rocmoe.ops.gcn.machine.spaces import GLOBAL
+from rocmoe.ops.gcn.machine.spaces import GLOBAL, PRIVATE
 from rocmoe.ops.gcn.machine.step import Run
 from rocmoe.ops.gcn.machine.vector_memory import Transfer, read_transfer
 from rocmoe.ops.gcn.program import Program
@@ -47,6 +47,8 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
 
     def run_flat(machine: Machine) -> None:
         for request in split_windows(machine, address(machine)):
+            if request.space is PRIVATE and isinstance(perform, AtomicUpdate):
+                raise unsupported(program, instruction, "an atomic in scratch")
             perform(machine, request)
 
     return run_flat

@@ -14,6 +14,7 @@ from rocmoe.ops.gcn.machine.launch import Tensor
 from rocmoe.ops.gcn.machine.machine import EXEC, WAVE, Machine, Placement
 from rocmoe.ops.gcn.machine.observer import Access, Observer
 from rocmoe.ops.gcn.machine.step import Run
+from rocmoe.ops.gcn.machine.windows import PRIVATE_BASE, SHARED_BASE
 from rocmoe.ops.gcn.program import Program
 from rocmoe.ops.gcn.target import read_target
 
@@ -22,7 +23,6 @@ LANES = (WAVES, WAVE)
 GROUPS = (0, 0, 1)
 LDS_BYTES = 4096
 SCRATCH_BYTES = 96
-#: All lanes, every second one, none.
 MIXED = (0xFFFFFFFFFFFFFFFF, 0x5555555555555555, 0)
 LANE = np.arange(WAVES * WAVE).reshape(LANES)
 
@@ -53,7 +53,13 @@ class Listener(Observer):
 
 
 class Bench:
-    """Two waves of workgroup 5 and one of workgroup 6, EXEC all ones, and one tensor `x`."""
+    """Two waves of workgroup 5 and one of workgroup 6, EXEC all ones.
+
+    base: the address of the first tensor. lane: of all waves together, int64 [waves, 64]. mixed:
+    EXEC with all lanes, every second one, none.
+    """
+
+    lane, mixed = LANE, MIXED
 
     def __init__(self, tensors: tuple[Tensor, ...], target: str) -> None:
         self.program = Program("test.s", read_target(target), (), {}, (), {}, {})
@@ -126,14 +132,110 @@ class Bench:
         assert run(self.machine) is None
 
 
-MakeBench = Callable[..., Bench]
+@dataclass(frozen=True)
+class Route:
+    """One way to address memory: `STEP` bytes a lane, from a place that may be odd.
+
+    storage: u8, flat. places: int64 [waves, 64], each lane's first byte in it.
+    """
+
+    family: str
+    address: str
+    base: str
+    tail: str
+    storage: np.ndarray
+    places: np.ndarray
+
+    def load(self, form: str, data: str) -> str:
+        return f"{self.family}_load_{form} {data}, {self._join(self.address, self.base)}{self.tail}"
+
+    def store(self, form: str, data: str) -> str:
+        order = (data, self.address) if self.family == "buffer" else (self.address, data)
+        return f"{self.family}_store_{form} {self._join(*order, self.base)}{self.tail}"
+
+    def atomic(self, form: str, data: str, returned: str = "", flag: str = "") -> str:
+        buffer = self.family == "buffer"
+        order = (data, self.address) if buffer else (returned, self.address, data)
+        operands = self._join(*order, self.base)
+        return f"{self.family}_atomic_{form} {operands}{self.tail} {flag}"
+
+    def fill(self, octets: bytes) -> None:
+        """Put the same bytes where each lane points."""
+        for at, octet in enumerate(octets):
+            self.storage[self.places + at] = octet
+
+    def read(self, size: int) -> np.ndarray:
+        """u8 [waves, 64, size]."""
+        return self.storage[self.places[..., None] + np.arange(size)]
+
+    def _join(self, *operands: str) -> str:
+        return ", ".join(filter(None, operands))
+
+
+STEP = 20
+
+
+def make_route(bench: Bench, name: str, shift: int = 0) -> Route:
+    """Set up address registers v[10:11], s[4:7] and s8; data and s9 up are free."""
+    lane, near = LANE * STEP + 64 + shift, LANE % 128 * STEP + 64 + shift
+    row = np.array(GROUPS)[:, None] * bench.machine.lds.shape[1]
+    own = LANE * SCRATCH_BYTES + 16 + shift
+    device = bench.octets, lane
+    local = bench.machine.lds.reshape(-1), near + row
+    private = bench.machine.scratch.reshape(-1), own
+    if name == "buffer":
+        bench.set_resource(4, 8192)
+        bench.set(10, lane - 4)
+        return Route("buffer", "v10", "s[4:7], 0", " offen offset:4", *device)
+    if name == "buffer record":
+        bench.set_resource(4, 512, stride=STEP)
+        bench.set_scalar(8, 16)
+        bench.set(10, LANE)
+        bench.set(11, 40 + shift)
+        return Route("buffer", "v[10:11]", "s[4:7], s8", " idxen offen offset:8", *device)
+    if name == "buffer scratch":
+        bench.set_scalar(4, *bench.memory.private_segment)
+        bench.set_scalar(8, 256 * 2)
+        bench.set(10, 4 + shift)
+        return Route("buffer", "v10", "s[4:7], s8", " offen offset:4", *private)
+    if name == "global base":
+        bench.set_scalar(4, bench.base & 0xFFFFFFFF, bench.base >> 32)
+        bench.set(10, lane + 8)
+        return Route("global", "v10", "s[4:5]", " offset:-8", *device)
+    if name == "scratch":
+        bench.set_scalar(8, 8)
+        bench.set(10, 12 + shift)
+        return Route("scratch", "v10", "s8", " offset:-4", *private)
+    if name == "global":
+        bench.set64(10, lane + bench.base + 8)
+        return Route("global", "v[10:11]", "off", " offset:-8", *device)
+    starts = {
+        "flat": (bench.base + lane, device),
+        "flat lds": (SHARED_BASE + near, local),
+        "flat scratch": (PRIVATE_BASE + 16 + shift, private),
+    }
+    start, (storage, places) = starts[name]
+    bench.set64(10, start - 4)
+    return Route("flat", "v[10:11]", "", " offset:4", storage, places)
 
 
 @pytest.fixture
-def bench() -> MakeBench:
+def bench() -> Callable[..., Bench]:
     """Makes a bench: of a target, and of a tensor `x` of so many bytes, or of given tensors."""
 
     def make(target: str = "gfx942", size: int = 8192, tensors: tuple[Tensor, ...] = ()) -> Bench:
         return Bench(tensors or (make_tensor("x", size),), target)
 
     return make
+
+
+@pytest.fixture
+def route() -> Callable[..., Route]:
+    """Makes a route of a bench, by its name."""
+    return make_route
+
+
+@pytest.fixture
+def tensor() -> Callable[..., Tensor]:
+    """Makes a tensor of bytes 0, 1, 2, ..."""
+    return make_tensor
