@@ -22,7 +22,10 @@ def validate(
         typer.Option(metavar="FILE.py:FUNC", help="A function of yours, judged like a backend."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, gpu, gpu:N or sim:ARCH; default: gpu if there is one, else cpu, or sim:gfx942 for GPU code.")
+        str | None,
+        typer.Option(
+            help="cpu, gpu, gpu:N or sim:ARCH; default: gpu if there is one, else cpu, or sim:gfx942 for GPU code."
+        ),
     ] = None,
     suite: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
     case: Annotated[

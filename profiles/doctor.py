@@ -106,13 +106,13 @@ def list_probes() -> list[Probe]:
         Probe("python", "everything", "install Python 3.10 or newer", look_at_python),
         Probe("torch", "everything that runs an op", install_torch, look_at_torch),
         Probe("gpu", "`--device gpu`", "run on a machine with a GPU", look_at_gpu),
-        Probe("triton", _use_of("triton"), "pip install triton", look_at_triton),
+        Probe("triton", "`--backend triton`, `sim:*`", "pip install 'rocmoe[sim]'", look_at_triton),
         Probe("rocm", "results do not name their ROCm", install_rocm, look_at_rocm),
         Probe("rocm-smi", UNUSED, "apt-get install rocm-smi-lib", look_at_rocm_smi),
         Probe("amd-smi", UNUSED, "apt-get install amd-smi-lib", look_at_amd_smi),
         Probe("amdsmi", UNUSED, python_amdsmi, look_at_amdsmi),
         Probe("rocprofv3", UNUSED, "apt-get install rocprofiler-sdk", look_at_rocprofv3),
-        Probe("llvm-objdump", UNUSED, "apt-get install llvm", look_at_llvm_objdump),
+        Probe("llvm-objdump", "reading code objects", "apt-get install llvm", look_at_llvm_objdump),
         Probe("hipcc", UNUSED, "apt-get install hipcc", look_at_hipcc),
         *(
             Probe(module, _use_of(module), fix, partial(look_at_peer, module))

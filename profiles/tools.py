@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from rocmoe.ops.gcn.objdump import find_objdumps
 from rocmoe.profiles.environment import rocm_folder
 
 Status = Literal["ok", "absent", "broken"]
@@ -149,9 +150,7 @@ def look_at_rocprofv3(machine: Machine) -> Seen:
 
 def look_at_llvm_objdump(machine: Machine) -> Seen:
     seen = Seen("absent", "no llvm-objdump")
-    for path in machine.find_tools(
-        "llvm-objdump", *(f"llvm-objdump-{n}" for n in range(30, 14, -1))
-    ):
+    for path in find_objdumps(machine.environ, machine.root):
         output = machine.run(path, "--version")
         told = re.search(r"LLVM version (\S+)", output.stdout)
         if told and re.search(r"^\s*amdgcn\b", output.stdout, re.M):

@@ -59,9 +59,7 @@ class Planned:
     order: str = "together"
 
     def make_job(self, strict: bool) -> Job:
-        return Job(
-            self.case.id, self.selector, self.device, strict, list(self.checks), self.order
-        )
+        return Job(self.case.id, self.selector, self.device, strict, list(self.checks), self.order)
 
 
 @dataclass(frozen=True)
@@ -131,9 +129,7 @@ def make_request(
 def _list_served(selectors: Sequence[str]) -> list[str]:
     """All ops, or those that at least one of the backends named has."""
     backends = [load_backend(split_selector(selector)[0]) for selector in selectors]
-    return [
-        op for op in list_ops() if not backends or any(each.serves(op) for each in backends)
-    ]
+    return [op for op in list_ops() if not backends or any(each.serves(op) for each in backends)]
 
 
 def _choose_op_of_impls(ops: list[str], impls: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import OpSpec
 
 #: Backends that only run when they are named: they are not libraries that may be installed.
-ON_REQUEST = ("harm", "user")
+ON_REQUEST = ("assembly", "harm", "user")
 
 
 class Backend(Protocol):

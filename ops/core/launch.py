@@ -53,6 +53,11 @@ class Recorder:
 _executors: list[Executor] = []
 
 
+def active_executor() -> Executor | None:
+    """What launches are given to now: that of the innermost block around, None outside of any."""
+    return _executors[-1] if _executors else None
+
+
 @contextmanager
 def simulating(executor: Executor) -> Iterator[None]:
     """Give every launch inside the block to `executor`."""

@@ -81,17 +81,21 @@ class Simulated:
 
 @dataclass
 class Simulator:
-    """An executor of launches (see `launch.simulating`) on one architecture."""
+    """An executor of launches (see `launch.simulating`) on one architecture.
+
+    inexact: whether transcendental instructions are as far off as the hardware's may be.
+    """
 
     arch: str
     watch: Watch = Watch()
+    inexact: bool = False
     _done: list[Simulated] = field(default_factory=list)
 
     def launch(
         self, compiled: CompiledKernel, grid: tuple[int, int, int], arguments: Mapping[str, Any], /
     ) -> None:
         """Run a compiled Triton kernel on torch CPU tensors, which it changes in place."""
-        program, steps = _read(compiled.assembly, compiled.name)
+        program, steps = _read(compiled.assembly, compiled.name, self.inexact)
         made = make_launch(compiled, grid, arguments)
         self.run(program, program.kernel(compiled.name), made, steps)
 
@@ -100,9 +104,7 @@ class Simulator:
     ) -> Report:
         """Run any kernel; what it did is kept for `take`."""
         if program.target.architecture != self.arch:
-            raise RocmoeError(
-                f"{program.file} is code for {program.target}, wanted {self.arch}"
-            )
+            raise RocmoeError(f"{program.file} is code for {program.target}, wanted {self.arch}")
         if "initcheck" in self.watch.checks:
             launch = replace(launch, slots=tuple(map(_mark_unwritten, launch.slots)))
         tally = Tally(self.arch)
@@ -110,6 +112,7 @@ class Simulator:
         if self.watch.counts:
             observers += tally.observers
         settings = Settings(order=self.watch.order)
+        steps = steps or Steps(program, self.inexact)
         report = run_launch(program, kernel, launch, settings, observers, steps)
         if "hazardcheck" in self.watch.checks:
             check_hazards(report)
@@ -132,10 +135,10 @@ def add_counts(launches: Iterable[Simulated]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=64)
-def _read(assembly: str, name: str) -> tuple[Program, Steps]:
+def _read(assembly: str, name: str, inexact: bool) -> tuple[Program, Steps]:
     """A program once read and lowered serves all launches of the same code."""
     program = read_program(assembly, name)
-    return program, Steps(program)
+    return program, Steps(program, inexact)
 
 
 def _make_observers(checks: tuple[str, ...]) -> tuple[Observer, ...]:

@@ -77,8 +77,10 @@ class Workbench:
                     spec.shape(output, case), torch_dtype(output, case), "contiguous"
                 )
 
-    def call(self, inputs: Inputs, poison: int) -> Call:
+    def call(self, inputs: Inputs, poison: int, inexact: bool = False) -> Call:
         """Refill everything, call the candidate once, and look at what it did.
+
+        inexact: of a simulator, whether transcendental functions are as far off as they may be.
 
         Raises `CandidateError` for outputs of the wrong count, shape or dtype, and whatever the
         candidate raises.
@@ -89,6 +91,8 @@ class Workbench:
             tensor.fill(None, poison)
         outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
         call = bind_call(self.implementation.function, arguments, outputs)
+        if self.simulator:
+            self.simulator.inexact = inexact
         on_device = simulating(self.simulator) if self.simulator else nullcontext()
         with on_device, nullcontext() if self.fenced else poisoned_allocations(poison):
             returned = call()

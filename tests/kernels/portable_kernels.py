@@ -61,7 +61,9 @@ def count_sort(ids, order, ends, cursors, n, EXPERTS: tl.constexpr, BLOCK: tl.co
     counts = tl.zeros([EXPERTS], tl.int32)
     for start in range(0, n, BLOCK):
         present = start + lanes < n
-        counts += tl.histogram(tl.load(ids + start + lanes, mask=present, other=0), EXPERTS, present)
+        counts += tl.histogram(
+            tl.load(ids + start + lanes, mask=present, other=0), EXPERTS, present
+        )
     sums = tl.cumsum(counts, 0)
     tl.store(ends + experts, sums)
     tl.store(cursors + experts, sums - counts)

@@ -76,7 +76,7 @@ def test_per_row_top_k_is_positive_in_the_smallest_vocabularies(vocabulary):
 def test_one_row_and_one_token(op):
     for rows, vocabulary in ((1, 1), (1, 2), (3, 1)):
         spec, case = make_case(op, rows, vocabulary)
-        verdict = examine(spec, case, _torch(spec), Device("cpu"), strict=True)
+        verdict = examine(spec, case, _torch(spec), Device("cpu"), strict=True).verdict
         assert verdict.ok, verdict.findings
 
 
@@ -101,7 +101,7 @@ def test_the_filters_at_their_ends():
 def test_top_k_that_keeps_nothing_is_out_of_contract(op):
     spec, case = make_case(op, top_k=0)
     assert "top_k" in spec.out_of_contract(case)
-    assert examine(spec, case, _torch(spec), Device("cpu"), strict=True).ok
+    assert examine(spec, case, _torch(spec), Device("cpu"), strict=True).verdict.ok
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -150,15 +150,15 @@ def test_runs_of_top_p_may_differ_by_the_token_that_rounding_decides(op):
         return spec.run_torch(**{**inputs, "top_p": inputs["top_p"] + step})
 
     kernel = Implementation(op, "test", wander)
-    assert examine(spec, case, kernel, Device("cpu"), strict=False).ok
-    verdict = examine(spec, case, kernel, Device("cpu"), strict=True)
+    assert examine(spec, case, kernel, Device("cpu"), strict=False).verdict.ok
+    verdict = examine(spec, case, kernel, Device("cpu"), strict=True).verdict
     assert verdict.failed == ("repeatable",)
 
 
 def test_a_finding_of_top_k_names_the_tie_cut():
     spec, case = make_case(OPS[0], pattern="tie_classes", top_k=5)
     candidate = Implementation(spec.name, "harm", find_harm(spec.name, "cut_ties").function)
-    verdict = examine(spec, case, candidate, Device("cpu"), strict=False)
+    verdict = examine(spec, case, candidate, Device("cpu"), strict=False).verdict
     assert verdict.failed == ("ties_kept",)
     assert all("tie cut" in finding.wanted for finding in verdict.findings)
 

@@ -51,7 +51,7 @@ def test_an_examination_judges_as_many_draws_as_the_false_alarm_rate_counts():
 
     spec = replace(CHAIN, judge=judge)
     kernel = Implementation(CHAIN.name, "torch", CHAIN.run_torch)
-    examine(spec, spec.make_case(spec.cases[0]), kernel, parse_device("cpu"), strict=True)
+    examine(spec, spec.make_case(spec.cases[0]), kernel, parse_device("cpu"), strict=True).verdict
     assert len(judged) == 3
     assert len(set(judged)) == sampling.DRAWS
 
@@ -109,7 +109,7 @@ def test_a_second_look_decides_and_only_it_counts(monkeypatch):
     case = find_case(CHAIN, "lossless", B=1200)
     kernel = Implementation(CHAIN.name, "torch", CHAIN.run_torch)
     monkeypatch.setattr(sampling, "STAGE_ONE", 1.0)
-    verdict = examine(CHAIN, case, kernel, parse_device("cpu"), strict=True)
+    verdict = examine(CHAIN, case, kernel, parse_device("cpu"), strict=True).verdict
     assert verdict.ok
     details = [check.detail for check in verdict.checks if check.name == "lossless"]
     assert len(details) == 1
@@ -120,7 +120,7 @@ def test_the_aiter_forks_rule_fails_the_second_look_too():
     case = find_case(CHAIN, "lossless", B=1200)
     harm = next(harm for harm in CHAIN_HARMS if harm.name == "keep_rejected")
     kernel = Implementation(CHAIN.name, "harm", harm.function)
-    verdict = examine(CHAIN, case, kernel, parse_device("cpu"), strict=False)
+    verdict = examine(CHAIN, case, kernel, parse_device("cpu"), strict=False).verdict
     assert {"last_token", "lossless"} <= set(verdict.failed)
     check = next(check for check in verdict.checks if check.name == "lossless")
     assert "n=12000" in check.detail

@@ -20,7 +20,7 @@ CASE = parse_case("topk_softmax:T=6,E=16,k=3:fp32:renormalize=true:normal:stride
 
 def judge(function, strict=False, case=CASE):
     implementation = Implementation("topk_softmax", "user", function)
-    return examine(SPEC, case, implementation, Device("cpu"), strict=strict)
+    return examine(SPEC, case, implementation, Device("cpu"), strict=strict).verdict
 
 
 def test_all_checks_of_a_right_function_are_reported():
@@ -191,7 +191,9 @@ def test_a_write_out_of_bounds_is_seen_though_the_candidate_then_raises():
         raise ValueError("ids out of range")
 
     implementation = Implementation("moe_sorting", "user", function)
-    verdict = examine(spec, spec.make_case(row), implementation, Device("cpu"), strict=False)
+    verdict = examine(
+        spec, spec.make_case(row), implementation, Device("cpu"), strict=False
+    ).verdict
     assert verdict.failed == ("no_write_outside",)
 
 

@@ -26,7 +26,15 @@ CLASSES = (
 _LANES = ("ds_bpermute", "ds_permute", "ds_swizzle")
 _FLOW = ("s_branch", "s_cbranch", "s_setpc", "s_swappc", "s_call", "s_endpgm")
 _NOPS = ("s_nop", "v_nop", "s_sleep", "s_setprio", "ds_nop")
-_SCALAR_MEMORY = ("s_load", "s_buffer", "s_store", "s_scratch", "s_memtime", "s_memreal", "s_dcache")
+_SCALAR_MEMORY = (
+    "s_load",
+    "s_buffer",
+    "s_store",
+    "s_scratch",
+    "s_memtime",
+    "s_memreal",
+    "s_dcache",
+)
 
 
 def classify(instruction: Instruction) -> str:
@@ -79,4 +87,6 @@ def has_scratch(instruction: Instruction) -> bool:
         return True
     resource = instruction.operands[2].value if len(instruction.operands) > 2 else None
     private = isinstance(resource, Register) and resource == Register("s", 0, 4)
-    return instruction.name.startswith("buffer_") and private and "offen" not in instruction.modifiers
+    return (
+        instruction.name.startswith("buffer_") and private and "offen" not in instruction.modifiers
+    )

@@ -57,7 +57,7 @@ class Load:
 class LoadToLds:
     """Memory to LDS, lane by lane.
 
-    CDNA3 ISA, 9.1.9 "Memory buffer load to LDS" and 10.3 "Addressing": from M0's offset plus the
+    CDNA4 ISA, 9.1.9 "Memory buffer load to LDS" and 10.3 "Addressing": from M0's offset plus the
     instruction's, 4 bytes a lane, or 16 for loads of three and four dwords. Shorter values fill
     up to a dword. offset: the instruction's. offset_mask: bits of M0 that count. step: bytes from
     a lane's to the next one's.
@@ -183,7 +183,7 @@ class AtomicUpdate:
 def keeps_other_half(program: Program) -> bool:
     """Whether a load of 16 bits leaves the rest of its register as it was.
 
-    With ECC on it becomes zero (CDNA3 ISA, 9.1.6; LLVM's `d16PreservesUnusedBits` agrees), as it
+    With ECC on it becomes zero (CDNA4 ISA, 9.1.6; LLVM's `d16PreservesUnusedBits` agrees), as it
     is on every GPU of these architectures unless code says `sramecc-`.
     """
     return program.target.sramecc is False

@@ -1,6 +1,6 @@
 """Where lanes of global, flat and scratch instructions reach, by their operands.
 
-CDNA3 ISA (AMD Instinct MI300), chapter 10: flat memory instructions.
+CDNA4 ISA (AMD Instinct MI350), chapter 10: flat memory instructions.
 """
 
 from __future__ import annotations

@@ -136,6 +136,8 @@ class Arena:
         return max(start - address, address + size - end, 0)
 
     def _from_kernarg(self, address: int, size: int) -> int:
+        if self.kernarg_address == self.kernarg_end:
+            return self._gap + 1
         return max(self.kernarg_address - address, address + size - self.kernarg_end, 0)
 
     def _locate_kernarg(self, address: int, size: int) -> str:

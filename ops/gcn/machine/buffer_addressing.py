@@ -1,6 +1,6 @@
 """Where lanes of buffer instructions reach, and which are in range.
 
-CDNA3 ISA (AMD Instinct MI300), 9.1.5 "Buffer addressing" and 9.1.5.1 "Range checking".  The check
+CDNA4 ISA (AMD Instinct MI350), 9.1.5 "Buffer addressing" and 9.1.5.1 "Range checking".  The check
 of a raw buffer compares the lane's and the instruction's offset, without the scalar one, with the
 number of bytes; loads and stores of several dwords are checked dword by dword, atomics as a whole.
 A dword that only begins in range is out of range (llvm/llvm-project PR #135014), and offsets

@@ -1,6 +1,6 @@
 """Buffer resources: the four scalar registers that describe memory to buffer instructions.
 
-CDNA3 ISA (AMD Instinct MI300), 9.1.8, table "Buffer resource descriptor"; bits count from the
+CDNA4 ISA (AMD Instinct MI350), 9.1.8, table "Buffer resource descriptor"; bits count from the
 resource's first.
 """
 

@@ -10,6 +10,7 @@ from rocmoe.ops.gcn.instruction import Instruction
 from rocmoe.ops.gcn.machine.code import address_of, find_index
 from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.machine import EXEC, M0, VCC, Machine
+from rocmoe.ops.gcn.machine.modes import list_modes
 from rocmoe.ops.gcn.machine.scalar import write_scalar
 from rocmoe.ops.gcn.machine.sources import scalar_source
 from rocmoe.ops.gcn.machine.step import Outcome, Run, Transfer
@@ -27,8 +28,7 @@ from rocmoe.ops.gcn.semantics.words import Array
 IDLE = frozenset(
     (
         *("s_nop", "s_waitcnt", "s_sleep", "s_setprio", "s_icache_inv", "s_sethalt"),
-        *("s_set_gpr_idx_mode", "s_set_gpr_idx_off", "s_incperflevel", "s_decperflevel"),
-        *("s_ttracedata", "s_code_end", "v_nop", "s_sendmsg"),
+        *("s_incperflevel", "s_decperflevel", "s_ttracedata", "s_code_end", "v_nop", "s_sendmsg"),
     )
 )
 
@@ -125,15 +125,35 @@ def _call(program: Program, instruction: Instruction) -> Run:
 def _index_on(program: Program, instruction: Instruction) -> Run:
     """M0 takes the index and the roles (CDNA3 ISA, S_SET_GPR_IDX_ON); `indexing` does the rest."""
     index = scalar_source(program, instruction, 0, "u32")
-    roles = instruction.operands[1].value
-    assert isinstance(roles, GprIndex)
-    mode = np.uint32(sum(1 << GPR_INDEX_ROLES.index(role) for role in roles.roles) << 12)
+    roles = _encode_roles(instruction, 1)
 
     def run(machine: Machine) -> None:
         low = index(machine) & np.uint32(0xFF)
-        machine.set_scalar(M0, (machine.scalar(M0) & np.uint32(0xFFFF0F00)) | low | mode)
+        machine.set_scalar(M0, (machine.scalar(M0) & np.uint32(0xFFFF0F00)) | low | roles)
+        machine.set_indexing(True)
 
     return run
+
+
+def _index_off(program: Program, instruction: Instruction) -> Run:
+    return lambda machine: machine.set_indexing(False)
+
+
+def _set_roles(program: Program, instruction: Instruction) -> Run:
+    """Other roles, whether indexing is on or not."""
+    roles = _encode_roles(instruction, 0)
+
+    def run(machine: Machine) -> None:
+        machine.set_scalar(M0, (machine.scalar(M0) & np.uint32(0xFFFF0FFF)) | roles)
+
+    return run
+
+
+def _encode_roles(instruction: Instruction, at: int) -> np.uint32:
+    """Bits 15:12 of M0."""
+    roles = instruction.operands[at].value
+    assert isinstance(roles, GprIndex)
+    return np.uint32(sum(1 << GPR_INDEX_ROLES.index(role) for role in roles.roles) << 12)
 
 
 def _set_index(program: Program, instruction: Instruction) -> Run:
@@ -152,12 +172,9 @@ def _set_mode(program: Program, instruction: Instruction) -> Run:
     assert isinstance(register, HardwareRegister)
     if register.number != _MODE or not isinstance(value, Integer):
         raise unsupported(program, instruction, "only constants may be written to MODE")
-    descriptor = program.kernels[0].descriptor
-    rounding = descriptor.float_round_mode_32 | descriptor.float_round_mode_16_64 << 2
-    denormals = descriptor.float_denorm_mode_32 | descriptor.float_denorm_mode_16_64 << 2
-    mode = rounding | denormals << 4 | descriptor.dx10_clamp << 8 | descriptor.ieee_mode << 9
     mask = (1 << register.size) - 1
-    if value.value & mask != mode >> register.offset & mask:
+    modes = {mode >> register.offset & mask for mode in list_modes(program)}
+    if modes != {value.value & mask}:
         raise unsupported(program, instruction, "it changes how floats are computed")
     return lambda machine: None
 
@@ -168,6 +185,8 @@ _OTHERS: Mapping[str, Callable[[Program, Instruction], Run]] = {
     "s_swappc_b64": _swap_pc,
     "s_call_b64": _call,
     "s_set_gpr_idx_on": _index_on,
+    "s_set_gpr_idx_off": _index_off,
     "s_set_gpr_idx_idx": _set_index,
+    "s_set_gpr_idx_mode": _set_roles,
     "s_setreg_imm32_b32": _set_mode,
 }

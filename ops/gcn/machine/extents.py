@@ -23,8 +23,9 @@ class Extents:
                 merged.append((start, end))
         self._starts = [start for start, _ in merged]
         self._ends = [end for _, end in merged]
-        self._start_table = np.array([-1, *self._starts], np.int64)
-        self._end_table = np.array([-1, *self._ends], np.int64)
+        # The first entry is that of addresses before all ranges.
+        self._start_table = np.array([np.iinfo(np.int64).min, *self._starts], np.int64)
+        self._end_table = np.array([0, *self._ends], np.int64)
 
     def find_outside(self, addresses: Array, size: int) -> Array | None:
         """Which accesses of `size` bytes touch what is in no range: bool, as addresses (int64, at
@@ -33,7 +34,7 @@ class Extents:
         if self.covers(low, high):
             return None
         number = np.searchsorted(self._start_table, addresses, "right") - 1
-        outside = addresses + size > self._end_table[number]
+        outside = (number == 0) | (addresses > self._end_table[number] - size)
         return outside if outside.any() else None
 
     def covers(self, low: int, high: int) -> bool:

@@ -52,7 +52,7 @@ class FaultLog:
     faults: dict[tuple[str, int, str], Fault] = field(default_factory=dict)
 
     def add(self, fault: Fault, kind: str = "") -> None:
-        """Note a fault; of those alike (check, instruction, kind) the first is kept, and counted."""
+        """Note a fault; of those alike (check, instruction, kind) one is kept, and counted."""
         key = (fault.check, fault.index, kind)
         known = self.faults.get(key)
         self.faults[key] = replace(known, count=known.count + fault.count) if known else fault

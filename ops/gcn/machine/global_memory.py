@@ -1,4 +1,4 @@
-"""Buffer, global and flat instructions (CDNA3 ISA, chapters 9 and 10)."""
+"""Buffer, global and flat instructions (CDNA4 ISA, chapters 9 and 10)."""
 
 from __future__ import annotations
 

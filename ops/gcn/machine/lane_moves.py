@@ -81,11 +81,14 @@ def _swap(
     swap: Callable[[Array, Array], tuple[Array, Array]],
 ) -> Run:
     registers = [operand.value for operand in instruction.operands]
-    if not all(isinstance(register, Register) for register in registers):
+    if instruction.modifiers or not all(isinstance(each, Register) for each in registers):
         raise unsupported(program, instruction)
+    partner = np.arange(WAVE) ^ (16 if "16" in instruction.name else 32)
     first, second = (vector_number(r) for r in registers if isinstance(r, Register))
 
     def run(machine: Machine) -> None:
+        if not machine.full and (machine.active != machine.active[:, partner]).any():
+            raise unsupported(program, instruction, "one lane of a pair that swaps is off")
         new_first, new_second = swap(machine.vector(first), machine.vector(second))
         machine.set_vector(first, new_first)
         machine.set_vector(second, new_second)

@@ -13,6 +13,7 @@ import numpy as np
 
 from rocmoe.ops.gcn.instruction import Instruction
 from rocmoe.ops.gcn.machine import local_atomics, local_lanes, transpose_loads
+from rocmoe.ops.gcn.machine.accesses import keeps_other_half
 from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.local_access import Site, begin, end, gather, scatter
 from rocmoe.ops.gcn.machine.local_operands import (
@@ -62,8 +63,9 @@ def _lower_one(program: Program, instruction: Instruction) -> Run | None:
         data, address = read_registers(program, instruction, -(-size // 4), 1)
         offset = read_offset(program, instruction)
         half = "_d16" in instruction.name
-        site = Site("load", size, offset, data, shift=16 if found[3] else 0, keeps=half)
-        extend = _extend(size, found[1] == "i", half, bool(found[3])) if size < 4 else None
+        keeps = half and keeps_other_half(program)
+        site = Site("load", size, offset, data, shift=16 if found[3] else 0, keeps=keeps)
+        extend = _extend(size, found[1] == "i", half, bool(found[3]), keeps) if size < 4 else None
         return _read([site], _register(address), extend)
     if found := _WRITE.fullmatch(instruction.name):
         size = int(found[1] or found[2]) // 8
@@ -147,10 +149,10 @@ def _write(sites: list[Site], address: Address) -> Run:
     return run
 
 
-def _extend(size: int, signed: bool, half: bool, high: bool) -> Extend:
-    """To 32 bits, or to 16 of them in one half of the register, the other as it was (d16)."""
+def _extend(size: int, signed: bool, half: bool, high: bool, keeps: bool) -> Extend:
+    """To 32 bits, or to 16 of them in one half of the register, the other as it was, or zero."""
     sign = np.uint32(1 << (8 * size - 1))
-    low, keep = np.uint32(0xFFFF), np.uint32(0xFFFF if high else 0xFFFF0000)
+    low, keep = np.uint32(0xFFFF), np.uint32(0 if not keeps else 0xFFFF if high else 0xFFFF0000)
 
     def extend(value: Array, old: Array) -> Array:
         if signed:

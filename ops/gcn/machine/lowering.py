@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.gcn.instruction import Instruction
 from rocmoe.ops.gcn.machine import (
     control,
     global_memory,
+    inexact,
     lane_moves,
     local_memory,
     matrix,
@@ -16,7 +18,7 @@ from rocmoe.ops.gcn.machine import (
     vector,
 )
 from rocmoe.ops.gcn.machine.fault import unsupported
-from rocmoe.ops.gcn.machine.indexing import find_roles, lower_indexed
+from rocmoe.ops.gcn.machine.indexing import lower_indexed
 from rocmoe.ops.gcn.machine.step import Run, Step
 from rocmoe.ops.gcn.program import Program
 
@@ -36,15 +38,19 @@ _LOWERINGS = (
 
 
 class Steps:
-    """The steps of a program, each made when it is first executed."""
+    """The steps of a program, each made when it is first executed.
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    inexact: whether transcendental instructions are as far off as the hardware's may be.
+    """
+
+    def __init__(self, program: Program, inexact: bool = False) -> None:
+        self.program, self._inexact = program, inexact
         self._steps: list[Step | None] = [None] * len(program.instructions)
-        names = {instruction.name for instruction in program.instructions}
-        self._indexes = not names.isdisjoint(("s_set_gpr_idx_on", "s_set_gpr_idx_mode"))
+        self._indexes = any(each.name == "s_set_gpr_idx_on" for each in program.instructions)
 
     def __getitem__(self, index: int) -> Step:
+        if index == len(self._steps):
+            raise RocmoeError(f"{self.program.file}: a wave runs past the last instruction")
         step = self._steps[index]
         if step is None:
             step = self._steps[index] = self._make(index)
@@ -52,10 +58,13 @@ class Steps:
 
     def _make(self, index: int) -> Step:
         instruction = self.program.instructions[index]
-        indexes = self._indexes and instruction.name.startswith("v_")
-        if indexes and (roles := find_roles(self.program, index)):
-            return Step(index, instruction, lower_indexed(self.program, instruction, roles, lower))
-        return Step(index, instruction, lower(self.program, instruction))
+        if self._indexes and instruction.name.startswith("v_"):
+            return Step(index, instruction, lower_indexed(self.program, instruction, self._lower))
+        return Step(index, instruction, self._lower(self.program, instruction))
+
+    def _lower(self, program: Program, instruction: Instruction) -> Run:
+        run = inexact.lower(program, instruction) if self._inexact else None
+        return run or lower(program, instruction)
 
 
 def lower(program: Program, instruction: Instruction) -> Run:

@@ -96,6 +96,7 @@ class Machine:
         self._scc = np.zeros(self.waves, np.bool_)
         self._masks: dict[int, Array] = {}
         self._active = np.zeros((self.waves, WAVE), np.bool_)
+        self._indexing = np.zeros(self.waves, np.bool_)
         self.index = 0
         self.clock = 0
         self.select(None)
@@ -190,6 +191,14 @@ class Machine:
         whole = self._scc.copy()
         whole[self.sel] = values
         self._scc = whole
+
+    @property
+    def indexing(self) -> Array:
+        """Whether the registers of vector instructions are counted on by M0, bool [n]."""
+        return self._indexing[self.sel]
+
+    def set_indexing(self, on: bool) -> None:
+        self._indexing[self.sel] = on
 
     @contextmanager
     def substituted(self, state: RegisterState) -> Iterator[None]:

@@ -16,6 +16,7 @@ from rocmoe.ops.gcn.machine.step import Run
 from rocmoe.ops.gcn.operands import Register
 from rocmoe.ops.gcn.program import Program
 from rocmoe.ops.gcn.semantics.mfma import MFMA, Mfma
+from rocmoe.ops.gcn.semantics.words import Array
 
 _EVERY_LANE = np.ones((1, WAVE), np.bool_)
 
@@ -35,8 +36,11 @@ def list_matrix(arch: str) -> Mapping[str, Mfma]:
         for mfma in MFMA[arch].values()
         if mfma.shape.blocks > 1
     }
-    one_k = {f"{name}1k": mfma for name, mfma in {**older, **named}.items() if "bf16" in name}
-    return MappingProxyType({**(one_k if arch != "gfx90a" else {}), **older, **named})
+    if arch != "gfx90a":
+        # Without 1k these names are those of gfx90a's instructions of half the depth.
+        halves = {f"{name}1k": mfma for name, mfma in {**older, **named}.items() if "bf16" in name}
+        older = {name: mfma for name, mfma in older.items() if "bf16" not in name} | halves
+    return MappingProxyType({**older, **named})
 
 
 def lower(program: Program, instruction: Instruction) -> Run | None:
@@ -55,7 +59,7 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
         assert isinstance(negated, tuple)
         blgp = sum(bit << at for at, bit in enumerate(negated))
     a, b = (_rows(program, instruction, at, mfma.source_registers) for at in (1, 2))
-    c = _rows(program, instruction, 3, mfma.result_registers)
+    c = _rows(program, instruction, 3, mfma.result_registers, mfma.result)
     register = instruction.operands[0].value
     assert isinstance(register, Register)
     first, count = vector_number(register), mfma.result_registers
@@ -68,14 +72,19 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
     return run
 
 
-def _rows(program: Program, instruction: Instruction, at: int, count: int) -> Source:
-    """An operand of several registers, u32 [n, 64, count]."""
+def _rows(
+    program: Program, instruction: Instruction, at: int, count: int, kind: str = "u32"
+) -> Source:
+    """An operand of several registers, u32 [n, 64, count]; a constant is in each element."""
     register = instruction.operands[at].value
     if not isinstance(register, Register):
-        constant = raw_source(program, instruction, at)
-        return lambda machine: np.broadcast_to(
-            constant(machine)[..., None], (machine.n, WAVE, count)
-        ).copy()
+        constant = raw_source(program, instruction, at, kind)
+
+        def repeat(machine: Machine) -> Array:
+            words = constant(machine).view(np.uint32)
+            return np.tile(words, (machine.n, WAVE, count // words.size))
+
+        return repeat
     if register.count != count:
         raise unsupported(program, instruction, f"operand {instruction.operands[at]} of {count}")
     first = vector_number(register)

@@ -42,12 +42,8 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
 def lower_operation(program: Program, instruction: Instruction, operation: Operation) -> Run:
     """An instruction's operands, read and written as always, with any computation between."""
     count = len(instruction.operands) - 1
-    sources = [
-        _source(program, instruction, at, operation.sources[at]) for at in range(count)
-    ]
-    sources += [
-        vector_source(program, instruction, 0, kind) for kind in operation.sources[count:]
-    ]
+    sources = [_source(program, instruction, at, operation.sources[at]) for at in range(count)]
+    sources += [vector_source(program, instruction, 0, kind) for kind in operation.sources[count:]]
     write = write_vector(program, instruction, 0, operation.results[0])
     compute = operation.compute
 
@@ -62,13 +58,15 @@ def _source(program: Program, instruction: Instruction, at: int, kind: str) -> S
     low, high = _bit(instruction, "op_sel", at, 0), _bit(instruction, "op_sel_hi", at, 1)
     flips = _bit(instruction, "neg_lo", at, 0), _bit(instruction, "neg_hi", at, 0)
     if instruction.name == "v_pk_mov_b32":
-        return _dword(program, instruction, place, low if at == 0 else high)
+        return _dword(program, instruction, place, low)
     if kind not in ("u32", "u64") or (instruction.name.startswith("v_dot") and at == 2):
+        if any(flips):
+            raise unsupported(program, instruction, "neg_lo or neg_hi of the third source")
         return vector_source(program, instruction, place, kind)
     if instruction.operands[place].negate or instruction.operands[place].absolute:
         raise unsupported(program, instruction, "a modifier of a packed source")
-    words = _pair(program, instruction, place) if kind == "u64" else _word(
-        program, instruction, place
+    words = (
+        _pair(program, instruction, place) if kind == "u64" else _word(program, instruction, place)
     )
     if (low, high, *flips) == (0, 1, 0, 0):
         return words

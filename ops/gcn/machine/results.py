@@ -32,6 +32,7 @@ Lanes = Callable[[Machine], Array]
 PRESERVING = frozenset(
     (
         *("v_mad_f16", "v_mad_u16", "v_mad_i16", "v_fma_f16", "v_div_fixup_f16"),
+        *("v_mac_f16", "v_madak_f16", "v_madmk_f16"),
         *("v_fma_mixlo_f16", "v_fma_mixhi_f16"),
         *("v_cvt_pk_fp8_f32", "v_cvt_pk_bf8_f32"),
     )
@@ -48,6 +49,8 @@ def write_vector(
         raise unsupported(program, instruction, f"destination {instruction.operands[at]}")
     number = vector_number(register) + dword
     bits = TYPES[kind].itemsize * 8
+    if bits != 16 and _upper(instruction):
+        raise unsupported(program, instruction, f"op_sel of a result of {bits} bits")
     if instruction.sdwa:
         return _part(program, instruction, number, bits)
     if bits == 64:

@@ -137,9 +137,7 @@ def _make_machine(
 class _Batch:
     """The waves of one machine: where each stands, which have ended, which wait at a barrier."""
 
-    def __init__(
-        self, machine: Machine, steps: Steps, report: Report, settings: Settings
-    ) -> None:
+    def __init__(self, machine: Machine, steps: Steps, report: Report, settings: Settings) -> None:
         self.machine, self.steps, self.report, self.settings = machine, steps, report, settings
         self.alive = np.ones(machine.waves, np.bool_)
         self.waiting = np.zeros(machine.waves, np.bool_)

@@ -47,9 +47,7 @@ def _compares(name: str) -> bool:
     return name.startswith(("s_cmp_", "s_cmpk_", "s_bitcmp"))
 
 
-def _find_sources(
-    program: Program, instruction: Instruction, operation: Operation
-) -> list[Source]:
+def _find_sources(program: Program, instruction: Instruction, operation: Operation) -> list[Source]:
     """Those of the assembly, then the old destination, EXEC, and SCC where they are read."""
     first = 0 if _compares(instruction.name) else 1
     places = list(range(first, len(instruction.operands)))

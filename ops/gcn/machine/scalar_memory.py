@@ -1,6 +1,6 @@
 """Scalar memory: loads and stores of whole waves, and the clocks.
 
-CDNA3 ISA (AMD Instinct MI300), chapter 8.  The two low bits of every part of an address are
+CDNA4 ISA (AMD Instinct MI350), chapter 8.  The two low bits of every part of an address are
 ignored.
 """
 

@@ -11,6 +11,10 @@ from rocmoe.ops.core.errors import unknown
 from rocmoe.ops.gcn.machine.machine import Placement
 from rocmoe.ops.gcn.semantics.words import Array
 
+#: Choices after which as many are made at random: a wave that spins until another one has written
+#: must not keep that one from running.
+PATIENCE = 2048
+
 #: A rank for each wave of a batch: in each workgroup the runnable one of the lowest rank goes on.
 Ranks = Callable[[Placement, np.random.Generator], Array]
 
@@ -25,9 +29,14 @@ class Schedule:
         self.placement, self.redraws, self._ranks = placement, redraws, ranks
         self._random = np.random.default_rng(0)
         self._rank = ranks(placement, self._random) if ranks else None
+        self._picks = 0
 
     def pick(self, places: Array, runnable: Array) -> tuple[int, Array]:
         """The instruction to run next, and the waves that run it, bool [waves]."""
+        self._picks += 1
+        if self._picks // PATIENCE % 2:
+            chosen = self._random.choice(np.flatnonzero(runnable))
+            return int(places[chosen]), runnable & (places == places[chosen])
         candidates = runnable
         if self._rank is not None and self._ranks is not None:
             if self.redraws:

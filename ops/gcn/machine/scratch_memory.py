@@ -1,6 +1,6 @@
 """Scratch instructions: memory that each lane has for itself.
 
-CDNA3 ISA, 10.5 "Scratch".  The swizzle by thread only says where hardware keeps a lane's bytes;
+CDNA4 ISA, 10.5 "Scratch".  The swizzle by thread only says where hardware keeps a lane's bytes;
 addresses here are those of the lane.
 """
 

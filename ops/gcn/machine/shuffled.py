@@ -25,18 +25,18 @@ def find_lane_map(dpp: Dpp) -> LaneMap:
 
 
 def select_lanes(
-    program: Program, instruction: Instruction, source: Source
+    program: Program, instruction: Instruction, place: int, kind: str
 ) -> tuple[Source, Lanes | None]:
-    """The source moved between lanes, and the lanes written, None for those of EXEC.
+    """A source moved between lanes, and the lanes written, None for those of EXEC.
 
-    A lane whose own source is out of the row or not in EXEC reads zero where `bound_ctrl` is set,
+    Absolute value and negation come after the move.  A lane whose own source is out of the row or not in EXEC reads zero where `bound_ctrl` is set,
     and is not written where it is not (CDNA3 ISA, 3.9 and DPP: BOUND_CTRL).
     """
     dpp = instruction.dpp
     assert dpp is not None
     if instruction.sdwa:
         raise unsupported(program, instruction, "DPP and SDWA at once")
-    lanes = find_lane_map(dpp)
+    source, lanes = raw_source(program, instruction, place, kind), find_lane_map(dpp)
     enabled = written_lanes(dpp.row_mask, dpp.bank_mask)
     order, all_valid = lanes.source, bool(lanes.valid.all())
     valid = lanes.valid[None]
@@ -60,9 +60,10 @@ def select_lanes(
         can = None if dpp.bound_ctrl else readable(machine)
         return mask if can is None else mask & can
 
-    if enabled.all() and (dpp.bound_ctrl):
-        return moved, None
-    return moved, written
+    modified = modify(moved, instruction.operands[place], kind)
+    if enabled.all() and dpp.bound_ctrl:
+        return modified, None
+    return modified, written
 
 
 def select_part(

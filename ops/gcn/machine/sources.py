@@ -7,6 +7,7 @@ scalar instruction's is [n] or [1].
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from rocmoe.ops.gcn.semantics.words import DTYPES, Array
 Source = Callable[[Machine], Array]
 
 #: NumPy's types of operand types; bf16 and the packed ones stand as their bits.
-TYPES: Mapping[str, np.dtype] = {  # type: ignore[type-arg]
+TYPES: Mapping[str, np.dtype[Any]] = {
     **DTYPES,
     "f16": np.dtype(np.float16),
     "bf16": np.dtype(np.uint16),
@@ -45,6 +46,8 @@ _FLAGS: Mapping[str, Callable[[Machine], Array]] = {
     "src_vccz": lambda machine: machine.scalar64(VCC) == 0,
     "src_execz": lambda machine: machine.scalar64(EXEC) == 0,
 }
+#: Fractions that have an encoding of their own, the last being 1 / (2 pi); all others are literals.
+_INLINE = frozenset((0.0, 0.5, 1.0, 2.0, 4.0, 0.15915494309189532))
 _HALF = np.uint64(32)
 
 
@@ -78,9 +81,12 @@ def scalar_source(program: Program, instruction: Instruction, at: int, kind: str
     return lambda machine: as_type(words(machine), kind)
 
 
-def raw_source(program: Program, instruction: Instruction, at: int) -> Source:
-    """Operand `at` of a vector instruction as 32 bits, without its modifiers."""
-    return _words(program, instruction, instruction.operands[at], "u32", True)
+def raw_source(
+    program: Program, instruction: Instruction, at: int, kind: str = "u32"
+) -> Source:
+    """Operand `at` of a vector instruction as the 32 or 64 bits that hold a `kind`, without its
+    modifiers."""
+    return _words(program, instruction, instruction.operands[at], kind, True)
 
 
 def as_type(words: Array, kind: str) -> Array:
@@ -200,17 +206,19 @@ def _lanes_source(program: Program, instruction: Instruction, operand: Operand) 
 def _constant(value: Integer | Real, kind: str) -> int:
     """The bits of a constant in an operand of a type.
 
-    A literal of 64-bit integers fills up with zeros, or with its sign where it is written with one;
-    one of f64 is the upper half (CDNA3 ISA, 4.1 and "Literal constants"; LLVM, SIInstrInfo).
+    A literal has 32 bits: signed 64-bit integers fill up with its sign, unsigned ones with zeros,
+    and of f64 it is the upper half (CDNA3 ISA, 4.1 and "Literal constants"; LLVM, SIInstrInfo).
     """
     if isinstance(value, Real):
         floats = {"f16": "f2", "bf16": "f4", "f64": "f8", "u64": "f8", "i64": "f8"}
         form = "f2" if kind in ("u16", "i16") else floats.get(kind, "f4")
         bits = int(np.array(value.value, f"<{form}").view(f"<u{form[1]}"))
+        if form == "f8" and abs(value.value) not in _INLINE:
+            return bits & ~0xFFFFFFFF
         return bits >> 16 if kind == "bf16" else bits
-    if kind == "f64" and not -16 <= value.value <= 64:
-        return (value.value & 0xFFFFFFFF) << 32
-    if kind == "i64" and value.value >= 1 << 31:
-        return (value.value - (1 << 32)) & 0xFFFFFFFFFFFFFFFF
+    literal = value.value & 0xFFFFFFFF
+    if TYPES[kind].itemsize == 8 and not -16 <= value.value <= 64:
+        sign = 0xFFFFFFFF if literal >> 31 and kind == "i64" else 0
+        return literal << 32 if kind == "f64" else sign << 32 | literal
     width = 64 if TYPES[kind].itemsize == 8 else 32
     return value.value & ((1 << width) - 1)

@@ -59,7 +59,7 @@ class GlobalSpace:
     def locate(self, machine: Machine, address: int, size: int, writing: bool) -> str:
         place = machine.memory.locate(address, size)
         constant = ", which is read only" if writing and place.startswith("kernarg") else ""
-        return f"{address:#x}: {place}{constant}"
+        return f"{address & 0xFFFFFFFFFFFFFFFF:#x}: {place}{constant}"
 
 
 class _Fixed:

@@ -1,6 +1,6 @@
 """What a memory instruction moves a lane: how many bytes, and where in its registers they go.
 
-CDNA3 ISA, 9.1 table "Buffer instructions" and 10.1 table "Flat, global and scratch opcodes".
+CDNA4 ISA, 9.1 table "Buffer instructions" and 10.1 table "Flat, global and scratch opcodes".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Vector arithmetic by the table of operations, in every encoding: VOP1, VOP2, VOP3, VOPC, DPP, SDWA.
+"""Vector arithmetic by the table of operations, in every encoding: VOP1 to VOP3, DPP, SDWA.
 
 Packed instructions (VOP3P) and those that move values between lanes are lowered elsewhere.
 """
@@ -12,12 +12,22 @@ import numpy as np
 from rocmoe.ops.gcn.instruction import Instruction
 from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.machine import EXEC, VCC, Machine
+from rocmoe.ops.gcn.machine.modes import scales_results
 from rocmoe.ops.gcn.machine.operations import list_operations, list_saturating
 from rocmoe.ops.gcn.machine.results import Lanes, Write, write_mask, write_vector
 from rocmoe.ops.gcn.machine.shuffled import select_lanes, select_part
-from rocmoe.ops.gcn.machine.sources import Source, modify, raw_source, vector_source
+from rocmoe.ops.gcn.machine.sources import (
+    Source,
+    is_vector,
+    modify,
+    raw_source,
+    vector_number,
+    vector_source,
+)
 from rocmoe.ops.gcn.machine.step import Run
+from rocmoe.ops.gcn.operands import Register
 from rocmoe.ops.gcn.program import Program
+from rocmoe.ops.gcn.semantics.dpp import CONTROLS as DPP_CONTROLS
 from rocmoe.ops.gcn.semantics.float_arithmetic import apply_output_modifier, clamp_output
 from rocmoe.ops.gcn.semantics.fused import fma_mix_source
 from rocmoe.ops.gcn.semantics.operation import Operation
@@ -25,6 +35,14 @@ from rocmoe.ops.gcn.semantics.words import Array
 
 _LANE = np.arange(64, dtype=np.uint32)[None]
 _FLOATS = ("f16", "f32", "f64")
+#: What is read of them and not named is their destination.
+_ADDS_TO_DESTINATION = ("v_mac_", "v_fmac_", "v_dot2c_", "v_dot4c_", "v_dot8c_")
+_MODIFIERS = frozenset(
+    (
+        *("clamp", "mul", "div", "op_sel", "bitop3", "dst_sel", "dst_unused", "src0_sel"),
+        *("src1_sel", "row_mask", "bank_mask", "bound_ctrl", *DPP_CONTROLS),
+    )
+)
 #: Output modifiers by their code.
 _SCALES = {("mul", 2): 1, ("mul", 4): 2, ("div", 2): 3}
 
@@ -89,6 +107,7 @@ def find_sources(
     After the assembly's operands come what stands in none of them: the truth table, the lane's
     number, VCC, the old destination.
     """
+    _check_modifiers(program, instruction)
     first = 0 if operation.name == "v_swap_b32" else count_destinations(operation)
     places = list(range(first, len(instruction.operands)))
     lanes: Lanes | None = None
@@ -96,22 +115,21 @@ def find_sources(
     for at, kind in enumerate(operation.sources):
         if places:
             place = places.pop(0)
-            source = _explicit(program, instruction, place, place - first, kind)
             if at == 0 and instruction.dpp:
-                source, lanes = select_lanes(program, instruction, source)
+                source, lanes = select_lanes(program, instruction, place, kind)
+            else:
+                source = _explicit(program, instruction, place, place - first, kind)
             sources.append(source)
         else:
-            sources.append(_implicit(program, instruction, operation, kind))
+            sources.append(_implicit(program, instruction, operation, at, kind))
     if places:
         raise unsupported(program, instruction, "an operand too many")
     return sources, lanes
 
 
-def _explicit(
-    program: Program, instruction: Instruction, place: int, at: int, kind: str
-) -> Source:
+def _explicit(program: Program, instruction: Instruction, place: int, at: int, kind: str) -> Source:
     if instruction.name.startswith("v_fma_mix"):
-        return _mixed(program, instruction, place, at)
+        return _mixed(program, instruction, place, at, kind)
     half = instruction.modifiers.get("op_sel")
     if instruction.sdwa and at < 2 and kind != "bool":
         return select_part(program, instruction, place, at, kind)
@@ -130,10 +148,10 @@ def _upper_half(program: Program, instruction: Instruction, place: int, kind: st
     )
 
 
-def _mixed(program: Program, instruction: Instruction, place: int, at: int) -> Source:
+def _mixed(program: Program, instruction: Instruction, place: int, at: int, kind: str) -> Source:
     upper, is_half = (_bit(instruction, name, at) for name in ("op_sel", "op_sel_hi"))
     words = raw_source(program, instruction, place)
-    if is_half and not hasattr(instruction.operands[place].value, "file"):
+    if is_half and not isinstance(instruction.operands[place].value, Register):
         words = vector_source(program, instruction, place, "f16")
         halves = words
         words = lambda machine: halves(machine).view(np.uint16).astype(np.uint32)  # noqa: E731
@@ -141,7 +159,7 @@ def _mixed(program: Program, instruction: Instruction, place: int, at: int) -> S
     def convert(machine: Machine) -> Array:
         return fma_mix_source(words(machine), upper, is_half).view(np.uint32)
 
-    return modify(convert, instruction.operands[place], "f32")
+    return modify(convert, instruction.operands[place], kind)
 
 
 def _bit(instruction: Instruction, name: str, at: int) -> bool:
@@ -150,16 +168,40 @@ def _bit(instruction: Instruction, name: str, at: int) -> bool:
 
 
 def _implicit(
-    program: Program, instruction: Instruction, operation: Operation, kind: str
+    program: Program, instruction: Instruction, operation: Operation, at: int, kind: str
 ) -> Source:
-    if "bitop3" in instruction.modifiers:
-        table = np.array([[instruction.modifiers["bitop3"]]], np.uint8)
+    name = operation.name
+    if name.startswith("v_bitop3"):
+        table = np.array([[instruction.modifiers.get("bitop3", 0)]], np.uint8)
         return lambda machine: table
-    if operation.name.startswith("v_mbcnt"):
+    if name.startswith("v_mbcnt"):
         return lambda machine: _LANE
+    if name == "v_mqsad_u32_u8":
+        return _later_dword(program, instruction, at - 2)
     if kind == "bool":
         return lambda machine: machine.mask(VCC)
+    if not name.startswith(_ADDS_TO_DESTINATION):
+        raise unsupported(program, instruction, "an operand too few")
     return vector_source(program, instruction, 0, kind)
+
+
+def _later_dword(program: Program, instruction: Instruction, dword: int) -> Source:
+    """Of the last operand, which has several."""
+    value = instruction.operands[-1].value
+    if not isinstance(value, Register):
+        return raw_source(program, instruction, len(instruction.operands) - 1)
+    if value.count <= dword or not is_vector(value):
+        raise unsupported(program, instruction, f"operand {value}")
+    number = vector_number(value) + dword
+    return lambda machine: machine.vector(number)
+
+
+def _check_modifiers(program: Program, instruction: Instruction) -> None:
+    unknown = instruction.modifiers.keys() - _MODIFIERS
+    if "op_sel_hi" in unknown and instruction.name.startswith("v_fma_mix"):
+        unknown -= {"op_sel_hi"}
+    if unknown:
+        raise unsupported(program, instruction, f"modifier {min(unknown)}")
 
 
 def _finish(
@@ -169,8 +211,11 @@ def _finish(
     compute, kind = operation.compute, operation.results[0]
     scale = next((_SCALES[key] for key in _SCALES if key in instruction.modifiers.items()), 0)
     clamp = "clamp" in instruction.modifiers and kind in _FLOATS
-    if scale and kind not in _FLOATS:
-        raise unsupported(program, instruction, "an output modifier of an integer")
+    if scale and not (kind in _FLOATS and scales_results(program, kind)):
+        why = "an output modifier, which has no effect on integers, in IEEE mode, or with denormals"
+        raise unsupported(program, instruction, why)
+    if clamp and len(operation.results) > 1:
+        raise unsupported(program, instruction, "clamp")
     if not scale and not clamp:
         return compute
 
@@ -182,9 +227,7 @@ def _finish(
     return finish
 
 
-def _find_writes(
-    program: Program, instruction: Instruction, operation: Operation
-) -> list[Write]:
+def _find_writes(program: Program, instruction: Instruction, operation: Operation) -> list[Write]:
     name, results = operation.name, operation.results
     if name.startswith("v_cmpx"):
         mask = write_mask(program, instruction, 0)
@@ -204,7 +247,5 @@ def _find_writes(
             write_mask(program, instruction, 1),
         ]
     if len(results) > 1:
-        return [
-            write_vector(program, instruction, 0, kind, at) for at, kind in enumerate(results)
-        ]
+        return [write_vector(program, instruction, 0, kind, at) for at, kind in enumerate(results)]
     return [write_vector(program, instruction, 0, results[0])]

@@ -18,7 +18,7 @@ _INTEGER_ATOMICS = (
     *("inc", "dec"),
 )
 #: Behind `atomic_`: the operation and its bytes. The L2 cache flushes denormals in additions of
-#: f32 alone (CDNA3 ISA, 9.2.2, table "Denorm handling rules for memory ops").
+#: f32 alone (CDNA4 ISA, 9.2.2, table "Denorm handling rules for memory ops").
 ATOMICS: Mapping[str, tuple[str, int]] = MappingProxyType(
     {
         **{name: (name, 4) for name in _INTEGER_ATOMICS},
@@ -97,7 +97,7 @@ def _read_load(program: Program, instruction: Instruction, form: str) -> Transfe
 
 
 def _read_lds_load(program: Program, instruction: Instruction, form: str) -> Transfer:
-    """M0 counts from 0 to 64 KiB, on gfx950 to 256 KiB (CDNA3 and CDNA4 ISA, 9.1.9)."""
+    """Of M0 count the 16 bits that address 64 KiB of LDS, on gfx950 18 (CDNA4 ISA, 9.1.9)."""
     width, latest = LOADS[form], program.target.architecture == "gfx950"
     if form in _WIDE_LDS_LOADS and not latest:
         raise unsupported(program, instruction, f"loads of {form} to LDS need gfx950")

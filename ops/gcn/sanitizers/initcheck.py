@@ -223,9 +223,7 @@ class Initcheck(Observer):
                 continue
             self._set(machine, dword, self._merge(machine, access, dword, loaded))
 
-    def _merge(
-        self, machine: Machine, access: Access, dword: int, loaded: Array | None
-    ) -> Array:
+    def _merge(self, machine: Machine, access: Access, dword: int, loaded: Array | None) -> Array:
         """A register after a load: bits of memory in the lanes that load, the rest defined."""
         zero = np.uint32(0)
         shape = (machine.n,) if access.scalar else (machine.n, WAVE)

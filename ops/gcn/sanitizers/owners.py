@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from rocmoe.ops.gcn.machine.arena import Allocation
+from rocmoe.ops.gcn.sanitizers.records import Record
 from rocmoe.ops.gcn.semantics.words import Array
 
 _NOBODY = -1
@@ -16,33 +16,17 @@ _NOBODY = -1
 Conflict = tuple[Array, Array, Array, str, str]
 
 
-class Accesses(Protocol):
-    """What Owners needs of a record; see races_global.Record."""
-
-    kind: str
-    index: int
-    size: int
-    addresses: Array
-    waves: Array
-    tickets: Array
-    repeats: Array | None
-    stands: Array | None
-    fetched: Array
-
-
 class Owners:
     """unit: bytes of a piece: the smallest access, so that each covers whole pieces."""
 
-    def __init__(
-        self, allocation: Allocation, unit: int, workgroups: Array, slots: Array
-    ) -> None:
+    def __init__(self, allocation: Allocation, unit: int, workgroups: Array, slots: Array) -> None:
         self.workgroups, self.slots = workgroups, slots
         self._start, self._unit = allocation.address - allocation.address % 16, unit
         pieces = (allocation.end - self._start) // unit + 1
         self._writer = np.full(pieces, _NOBODY, np.int32)
-        # Two readers are enough: one of them is another wave than the one that stores.
-        self._readers = [np.full(pieces, _NOBODY, np.int32) for _ in range(2)]
-        self._read_tickets = [np.zeros(pieces, np.int32) for _ in range(2)]
+        # Three readers are enough: the last, another wave of its workgroup, another workgroup's.
+        self._readers = [np.full(pieces, _NOBODY, np.int32) for _ in range(3)]
+        self._read_tickets = [np.zeros(pieces, np.int32) for _ in range(3)]
         self._ticket = np.zeros(pieces, np.int32)
         self._index = {way: np.zeros(pieces, np.int32) for way in ("store", "load")}
         self._atomic = np.zeros(pieces, np.bool_)
@@ -52,7 +36,7 @@ class Owners:
         """A barrier opened: these waves' accesses up to the tickets are ordered before the rest."""
         self._sealed[waves] = tickets
 
-    def visit(self, record: Accesses) -> Iterator[Conflict]:
+    def visit(self, record: Record) -> Iterator[Conflict]:
         """The conflicts of a record with what was before it; then it is taken into account."""
         width = max(record.size // self._unit, 1)
         first = (record.addresses - self._start) // self._unit
@@ -64,7 +48,7 @@ class Owners:
         if record.kind != "load":
             yield from self._against_reader(record, first, lane)
             yield from self._store(record, first, lane)
-        else:
+        elif not record.is_atomic:
             self._load(record, first, lane)
 
     def _unordered(self, others: Array, tickets: Array, waves: Array) -> Array:
@@ -73,21 +57,19 @@ class Owners:
         open_yet = tickets > self._sealed[known]
         return (others >= 0) & (others != waves) & (apart | open_yet)
 
-    def _against_writer(
-        self, record: Accesses, pieces: Array, lane: Array
-    ) -> Iterator[Conflict]:
+    def _against_writer(self, record: Record, pieces: Array, lane: Array) -> Iterator[Conflict]:
         writers = self._writer[pieces]
         if (writers < 0).all():
             return
         waves = record.waves[lane]
         bad = self._unordered(writers, self._ticket[pieces], waves)
-        if record.kind == "atomic":
+        if record.is_atomic:
             bad &= ~self._atomic[pieces]
-        yield from self._sort_out(record, bad, writers, self._index["store"][pieces], lane, "stored")
+        yield from self._sort_out(
+            record, bad, writers, self._index["store"][pieces], lane, "stored"
+        )
 
-    def _against_reader(
-        self, record: Accesses, pieces: Array, lane: Array
-    ) -> Iterator[Conflict]:
+    def _against_reader(self, record: Record, pieces: Array, lane: Array) -> Iterator[Conflict]:
         for table, tickets in zip(self._readers, self._read_tickets, strict=True):
             readers = table[pieces]
             if (readers == _NOBODY).all():
@@ -96,7 +78,7 @@ class Owners:
             indices = self._index["load"][pieces]
             yield from self._sort_out(record, bad, readers, indices, lane, "read")
 
-    def _store(self, record: Accesses, pieces: Array, lane: Array) -> Iterator[Conflict]:
+    def _store(self, record: Record, pieces: Array, lane: Array) -> Iterator[Conflict]:
         waves = record.waves[lane]
         self._writer[pieces] = waves
         self._ticket[pieces] = record.tickets[lane]
@@ -109,23 +91,28 @@ class Owners:
             alike = record.stands
             yield from self._sort_out(record, lost, winners, indices, lane, "stored", alike)
 
-    def _load(self, record: Accesses, pieces: Array, lane: Array) -> None:
+    def _load(self, record: Record, pieces: Array, lane: Array) -> None:
         waves, tickets = record.waves[lane], record.tickets[lane]
-        (last, another), (last_tickets, another_tickets) = self._readers, self._read_tickets
-        displaced = last[pieces]
-        moved = self._unordered(displaced, last_tickets[pieces], waves)
-        another[pieces[moved]] = displaced[moved]
-        another_tickets[pieces[moved]] = last_tickets[pieces][moved]
+        last, last_tickets = self._readers[0], self._read_tickets[0]
+        self._keep(pieces, last[pieces], last_tickets[pieces], waves)
         last[pieces] = waves
         last_tickets[pieces] = tickets
-        lost = last[pieces] != waves
-        another[pieces[lost]] = waves[lost]
-        another_tickets[pieces[lost]] = tickets[lost]
+        self._keep(pieces, waves, tickets, last[pieces])
         self._index["load"][pieces] = record.index
+
+    def _keep(self, pieces: Array, readers: Array, tickets: Array, instead: Array) -> None:
+        """Remember readers beside those that stand `instead` of them as the last."""
+        known = (readers != instead) & (readers != _NOBODY)
+        if not known.any():
+            return
+        same = self.workgroups[readers] == self.workgroups[instead]
+        for at, moved in ((1, known & same), (2, known & ~same)):
+            self._readers[at][pieces[moved]] = readers[moved]
+            self._read_tickets[at][pieces[moved]] = tickets[moved]
 
     def _sort_out(
         self,
-        record: Accesses,
+        record: Record,
         bad: Array,
         others: Array,
         indices: Array,

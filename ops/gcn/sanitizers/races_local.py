@@ -73,6 +73,7 @@ class LocalRaces(Observer):
         self._forget()
         for touch in self._split(machine, access, "store" if to_lds else access.kind):
             self._check(machine, access, touch)
+            self._check_fills(machine, touch)
             self._note(machine, touch, self._interval[machine.placement.group[touch.waves]])
             self._recent.append(touch)
 
@@ -144,6 +145,32 @@ class LocalRaces(Observer):
             if reads.any():
                 self._report(machine, access, touch, reads, "load")
 
+    def _check_fills(self, machine: Machine, touch: _Touch) -> None:
+        """LDS that the waves themselves are still filling from memory."""
+        if touch.counter == VM:  # which fills in order
+            return
+        done = self.counters.of[VM].done
+        for fill in self._recent:
+            late = fill.tickets > done[fill.waves]
+            if fill.counter != VM or fill.slot != touch.slot or not late.any():
+                continue
+            bad = np.isin(_dwords(touch), _dwords(fill)[late]).any(axis=1)
+            if bad.any():
+                self._report_fill(machine, touch, fill, bad)
+
+    def _report_fill(self, machine: Machine, touch: _Touch, fill: _Touch, bad: Array) -> None:
+        filler = machine.program.instructions[fill.index]
+        doing = "reads" if touch.kind == "load" else "stores to"
+        byte = int(touch.starts[np.argmax(bad)]) % self._bytes
+        words = (
+            f"{doing} LDS byte {byte} before it is filled by line {filler.line}: {filler.text}; "
+            f"s_waitcnt {VM}(0) is due before"
+        )
+        lanes = _spread(machine, touch, bad)
+        machine.faults.report(
+            WAIT, touch.index, lanes, machine.place, lambda row, lane: words, f"fill {fill.index}"
+        )
+
     def _note(self, machine: Machine, touch: _Touch, interval: Array) -> None:
         places = Places(touch.starts, touch.size)
         if touch.kind == "load":
@@ -153,11 +180,10 @@ class LocalRaces(Observer):
             places.scatter_bytes(self._readers, before | np.uint16(1 << touch.slot))
             places.scatter(self._read, stamp)
         else:
-            places.scatter(
-                self._written, make_stamps(interval, touch.slot, touch.kind == "atomic")
-            )
+            places.scatter(self._written, make_stamps(interval, touch.slot, touch.kind == "atomic"))
         kind = "load" if touch.kind == "load" else "store"
-        self._last[kind][touch.starts >> 2] = touch.index
+        for at in {*range(0, touch.size, 4), touch.size - 1}:
+            self._last[kind][(touch.starts + at) >> 2] = touch.index
 
     def _report(
         self, machine: Machine, access: Access, touch: _Touch, conflict: Array, other: str
@@ -167,13 +193,14 @@ class LocalRaces(Observer):
         first = int(np.argmax(bad))
         byte = int(np.argmax(conflict[first]))
         place = int(touch.starts[first]) + byte
-        index = int(self._last[other][(int(touch.starts[first]) if touch.size < 4 else place) >> 2])
+        index = int(self._last[other][place >> 2])
         late = index in self._late and index != touch.index
-        same = other == "store" and touch.kind == "store" and self._stores_same(
-            machine, access, touch, bad
+        same = (
+            other == "store"
+            and touch.kind == "store"
+            and self._stores_same(machine, access, touch, bad)
         )
-        lanes = np.zeros((machine.n, WAVE), np.bool_)
-        lanes[touch.rows[bad], touch.lanes[bad]] = True
+        lanes = _spread(machine, touch, bad)
         words = self._describe(machine, touch, place, index, other, late, same)
         machine.faults.report(
             WAIT if late else RACE,
@@ -186,7 +213,13 @@ class LocalRaces(Observer):
         )
 
     def _describe(
-        self, machine: Machine, touch: _Touch, place: int, index: int, other: str, late: bool,
+        self,
+        machine: Machine,
+        touch: _Touch,
+        place: int,
+        index: int,
+        other: str,
+        late: bool,
         same: bool,
     ) -> str:
         program, byte = machine.program, place % self._bytes
@@ -206,9 +239,7 @@ class LocalRaces(Observer):
             )
         return what + (", the same value" if same else "; no barrier stands between")
 
-    def _stores_same(
-        self, machine: Machine, access: Access, touch: _Touch, bad: Array
-    ) -> bool:
+    def _stores_same(self, machine: Machine, access: Access, touch: _Touch, bad: Array) -> bool:
         """Whether all conflicting lanes store what was stored there before, by an earlier
         instruction or by an earlier wave in this one."""
         if access.data is None:
@@ -217,6 +248,20 @@ class LocalRaces(Observer):
         earlier = [t for t in self._recent if t.index == touch.index and t.step == touch.step]
         stands = _octets_of(machine, conflicting, earlier, access)
         return bool((stands == _octets(machine, access, conflicting)).all())
+
+
+def _spread(machine: Machine, touch: _Touch, bad: Array) -> Array:
+    """Some of a touch's lanes, bool [k], among those of the selected waves, bool [n, 64]."""
+    lanes = np.zeros((machine.n, WAVE), np.bool_)
+    lanes[touch.rows[bad], touch.lanes[bad]] = True
+    return lanes
+
+
+def _dwords(touch: _Touch) -> Array:
+    """The dwords that each lane touches, int64 [k, dwords]; one twice where it is the last."""
+    ends = touch.starts + touch.size - 1
+    steps = np.arange(0, touch.size + 3, 4)
+    return np.minimum(touch.starts[:, None] + steps, ends[:, None]) >> 2
 
 
 def _octets(machine: Machine, access: Access, touch: _Touch) -> Array:
@@ -229,9 +274,7 @@ def _octets(machine: Machine, access: Access, touch: _Touch) -> Array:
     return octets
 
 
-def _octets_of(
-    machine: Machine, touch: _Touch, earlier: list[_Touch], access: Access
-) -> Array:
+def _octets_of(machine: Machine, touch: _Touch, earlier: list[_Touch], access: Access) -> Array:
     """What stands where the lanes store, u8 [k, size]: in LDS, or just stored by `earlier`."""
     flat = machine.lds.reshape(-1)
     stands = flat[touch.starts[:, None] + np.arange(touch.size)]

@@ -27,7 +27,15 @@ _MOVES = (
     *("v_mov_b", "v_accvgpr_", "v_not_b", "v_and_b", "v_or_b", "v_lshl", "v_lshr", "v_ashr"),
     *("v_lshl_or_b", "v_and_or_b", "v_or3_b", "v_bfi_b", "v_bfe_", "v_perm_b", "v_alignb"),
     *("v_cndmask_b", "v_pack_b32", "v_pk_mov_b", "v_swap_b", "v_readlane", "v_readfirstlane"),
-    *("v_writelane", "v_permlane", "v_pk_lshl", "v_pk_lshr", "v_pk_ashr", "v_bfrev", "v_cvt_f32_f16"),
+    *(
+        "v_writelane",
+        "v_permlane",
+        "v_pk_lshl",
+        "v_pk_lshr",
+        "v_pk_ashr",
+        "v_bfrev",
+        "v_cvt_f32_f16",
+    ),
     *("s_mov", "s_cmov", "s_not_b", "s_and_b", "s_or_b", "s_andn", "s_orn", "s_nand", "s_nor_b"),
     *("s_lshl_b", "s_lshr_b", "s_ashr", "s_bfe_", "s_pack_", "s_cselect", "s_sext", "s_brev"),
     *("s_and_saveexec", "s_or_saveexec", "s_andn1", "s_andn2", "s_orn1", "s_orn2", "s_bitset"),
@@ -56,7 +64,7 @@ def lower_taint(program: Program, instruction: Instruction) -> Run | None:
         name=operation.name,
         sources=tuple(map(_unsigned, sources)),
         results=tuple(map(_unsigned, operation.results)),
-        compute=_join if instruction.name in _EXCLUSIVE else _spoil(operation),
+        compute=_join(operation) if instruction.name in _EXCLUSIVE else _spoil(operation),
         cite="",
         archs=operation.archs,
     )
@@ -88,8 +96,11 @@ def _holds(value: Value) -> bool:
     return isinstance(value, Register) and not value.file.startswith(constant)
 
 
-def _join(left: Array, right: Array) -> Array:
-    return left | right
+def _join(operation: Operation) -> Callable[..., object]:
+    """The undefined bits of both sources; SCC, where it is set, says whether any is."""
+    if len(operation.results) == 1:
+        return lambda left, right: left | right
+    return lambda left, right: (left | right, (left | right) != 0)
 
 
 def _spoil(operation: Operation) -> Callable[..., object]:
@@ -99,7 +110,9 @@ def _spoil(operation: Operation) -> Callable[..., object]:
     def compute(*sources: Array) -> object:
         bad = np.any(np.broadcast_arrays(*[source != 0 for source in sources]), axis=0)
         results = [
-            bad if dtype == np.bool_ else np.where(bad, dtype.type(-1 & (1 << dtype.itemsize * 8) - 1), dtype.type(0))
+            bad
+            if dtype == np.bool_
+            else np.where(bad, dtype.type(-1 & (1 << dtype.itemsize * 8) - 1), dtype.type(0))
             for dtype in dtypes
         ]
         return results[0] if len(results) == 1 else tuple(results)

@@ -111,7 +111,9 @@ def _find_use(step: Step) -> _Use:
     return _Use(
         footprint=footprint,
         touched=footprint.reads | footprint.writes,
-        fills=frozenset(d for d in footprint.writes if d != SCALAR + 253) if returns else frozenset(),
+        fills=frozenset(d for d in footprint.writes if d != SCALAR + 253)
+        if returns
+        else frozenset(),
         counters=counters,
         kind=_plain(kind),
     )
@@ -119,4 +121,6 @@ def _find_use(step: Step) -> _Use:
 
 def _plain(kind: tuple[str, ...]) -> tuple[str, ...]:
     """Vector memory of any name returns in one order."""
-    return tuple("memory" if word in ("buffer", "global", "tbuffer", "scratch") else word for word in kind)
+    return tuple(
+        "memory" if word in ("buffer", "global", "tbuffer", "scratch") else word for word in kind
+    )

@@ -33,7 +33,7 @@ spec = load_op("topk_softmax")
 implementation = Implementation("topk_softmax", "triton", topk_softmax)
 told = {}
 for words in json.load(sys.stdin):
-    verdict = examine(spec, parse_case(words), implementation, parse_device("cpu"), strict=True)
+    verdict = examine(spec, parse_case(words), implementation, parse_device("cpu"), strict=True).verdict
     told[words] = [] if verdict.ok else [*verdict.failed, *map(str, verdict.findings[:2])]
 print(json.dumps(told))
 """
@@ -164,7 +164,7 @@ def test_passes_the_judge_strictly_on_a_gpu():
     implementation = Implementation("topk_softmax", "triton", topk_softmax)
     for row in SPEC.cases:
         case = SPEC.make_case(row)
-        verdict = examine(SPEC, case, implementation, Device("gpu"), strict=True)
+        verdict = examine(SPEC, case, implementation, Device("gpu"), strict=True).verdict
         assert verdict.ok, (case.id, verdict.failed, verdict.findings[:3])
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def test_storages_are_copied_once_and_apart() -> None:
     spans = sorted((part.address, part.end) for part in arena.allocations)
     spans = [(arena.kernarg_address, arena.kernarg_end), *spans]
     assert spans[0][0] >= BASE + 4096
-    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(spans):
         assert start - end >= 4096
     assert len(arena.buffer) >= spans[-1][1] + 4096 - BASE
     start = arena.address(first) - BASE
@@ -176,9 +178,7 @@ def test_locate_of_the_kernarg_segment() -> None:
     places=st.lists(st.integers(0, 40), min_size=1, max_size=12),
     seed=st.integers(0, 999),
 )
-def test_storage_moves_words_from_and_to_any_place(
-    size: int, places: list[int], seed: int
-) -> None:
+def test_storage_moves_words_from_and_to_any_place(size: int, places: list[int], seed: int) -> None:
     octets = allocate(64)
     octets[:] = np.random.default_rng(seed).integers(0, 256, 64)
     storage = Storage(octets)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from rocmoe.ops.gcn.machine.fault import UnsupportedError
 from rocmoe.ops.gcn.machine.machine import M0
+from rocmoe.ops.gcn.target import Target
 
 BYTES = bytes.fromhex("f1820394a5b6c7d8e9fa0b1c2d3e4f50")
 DWORDS = (0x940382F1, 0xD8C7B6A5, 0x1C0BFAE9, 0x504F3E2D)
@@ -346,3 +348,12 @@ def test_nop_and_what_is_no_lds_instruction(bench: Any) -> None:
 def test_what_is_not_simulated(bench: Any, text: str, why: str) -> None:
     with pytest.raises(UnsupportedError, match=why):
         bench.run(text)
+
+
+def test_with_ecc_a_load_of_a_half_clears_the_other(bench):
+    bench.program = replace(bench.program, target=Target("gfx942"))
+    bench.set(4, OLD)
+    bench.set(1, 0)
+    bench.lds[:, :2] = (0xF1, 0x82)
+    bench.run("ds_read_u16_d16_hi v4, v1")
+    assert (bench.get(4) == 0x82F10000).all()

@@ -200,6 +200,40 @@ def test_a_store_out_of_bounds_is_dropped(bench: Any, distance: int, words: str)
     assert (machine.memory.buffer == before).all()
 
 
+@pytest.mark.parametrize("family", ["global", "flat"])
+def test_addresses_from_end_to_end(bench: Any, family: str) -> None:
+    machine = bench(size=1024)
+    wild = [0, -1, -(1 << 63), (1 << 63) - 1, 0x7FFF7FFF7FFF7FFF, 1 << 52, -(1 << 40)]
+    machine.set64(10, np.resize(wild, (3, 64)))
+    off = ", off" if family == "global" else ""
+    before = machine.memory.buffer.copy()
+    machine.run(f"{family}_load_dwordx4 v[20:23], v[10:11]{off}")
+    machine.run(f"{family}_store_dwordx4 v[10:11], v[20:23]{off}")
+    assert [fault.count for fault in machine.faults] == [192, 192]
+    assert machine.faults[0].message == "load of 16 bytes at 0x0: no tensor is near"
+    machine.set64(10, -1)
+    machine.machine.index = 1
+    machine.run(f"{family}_load_dword v20, v[10:11]{off}")
+    assert machine.faults[2].message.startswith("load of 4 bytes at 0xffffffffffffffff: no")
+    assert (machine.get(20, 4) == GARBAGE).all()
+    assert (machine.memory.buffer == before).all()
+
+
+@pytest.mark.parametrize("wild", [0, -1, 1 << 62])
+def test_lanes_out_of_bounds_leave_the_others_alone(bench: Any, wild: int) -> None:
+    machine = bench(size=1024)
+    good = machine.lane % 2 == 1
+    machine.set64(10, np.where(good, machine.base + 4 * machine.lane, wild))
+    machine.run("global_load_dword v20, v[10:11], off")
+    words = machine.octets[:768].copy().view(np.uint32).reshape(3, 64)
+    assert (machine.get(20)[..., 0] == np.where(good, words, GARBAGE)).all()
+    machine.set(21, 7)
+    machine.run("global_store_dword v[10:11], v21, off")
+    stored = machine.octets[:768].view(np.uint32).reshape(3, 64)
+    assert (stored == np.where(good, 7, words)).all()
+    assert [fault.count for fault in machine.faults] == [96, 96]
+
+
 def test_the_kernarg_segment_is_read_only(bench: Any) -> None:
     machine = bench()
     machine.set64(10, machine.memory.kernarg_address + 16)

@@ -103,9 +103,10 @@ def test_load_without_lanes_touches_nothing(bench: Any, route: Any) -> None:
     assert not any(access.active.any() for access in machine.listener.before)
 
 
-def test_load_of_some_waves(bench: Any, route: Any) -> None:
+@pytest.mark.parametrize("name", ROUTES)
+def test_load_of_some_waves(bench: Any, route: Any, name: str) -> None:
     machine = bench()
-    way = route(machine, "flat lds")
+    way = route(machine, name)
     way.storage[way.places] = machine.lane
     machine.set(20, OLD)
     machine.machine.select(np.array([2]))

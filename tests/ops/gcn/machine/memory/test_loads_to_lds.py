@@ -99,7 +99,9 @@ def test_lds_has_an_end(bench: Any) -> None:
     machine.set_scalar(M0, 4096 - 128)
     machine.run("global_load_lds_dword v[10:11], off")
     (fault,) = machine.faults
-    assert fault.message == "store of 4 bytes at byte 4096 of LDS: 4 bytes past its end (4096 bytes)"
+    assert (
+        fault.message == "store of 4 bytes at byte 4096 of LDS: 4 bytes past its end (4096 bytes)"
+    )
     assert fault.count == 96
     assert (machine.listener.before[0].active == (np.arange(64) < 32)).all()
     assert (machine.machine.lds[:, -128:].view(np.uint32) == 0x03020100).all()
