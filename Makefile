@@ -68,7 +68,7 @@ for name in ("torch", "triton", "triton-rocm", "pytorch-triton-rocm"):
             sys.exit("setup: torch is importable but has no package metadata, so that pip would replace it")
 endef
 
-.PHONY: help setup test validate selftest lint format typecheck check wheel sdist install clean
+.PHONY: help setup test validate selftest bench-sim lint format typecheck check wheel sdist install clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -102,6 +102,9 @@ validate: $(READY) ## validate every op on this machine
 
 selftest: $(READY) ## run deliberately wrong kernels: each must be caught
 	@$(BIN)/rocmoe selftest $(ARGS)
+
+bench-sim: $(READY) ## time the simulator, on one core, with and without its sanitizers
+	@$(BIN)/python tests/benchmarks/bench_sim.py $(ARGS)
 
 lint: $(READY) ## check style and formatting
 	@$(RUN) ruff check .

@@ -15,6 +15,7 @@ from rocmoe.ops.gcn.audit import annotate
 from rocmoe.ops.gcn.static_counts import WIDTHS
 from rocmoe.profiles.artifact import write_atomically
 from rocmoe.profiles.budget import Budget, check_isa
+from rocmoe.profiles.isa_record import IsaRecord
 from rocmoe.profiles.isa_sources import (
     Audited,
     Settings,
@@ -33,44 +34,6 @@ COLUMNS = (
     *("loads", "stores", "atomics", "barriers"),
 )
 LEGEND = "scratch, LDS, code: bytes; waves: a SIMD; DPP to barriers: instructions in the code"
-
-
-class IsaRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the code of one kernel says; the names are those of budgets.
-
-    lanes: of a workgroup. vgpr, agpr: architectural registers and accumulators a lane; sgpr: a wave.
-    scratch_bytes: a lane. lds_bytes: a workgroup, with what a launch gives. occupancy: waves a SIMD,
-    0 where no workgroup fits; workgroups: at a time on a CU or WGP. limited_by: what allows no more
-    of them. counts: instructions as they stand in the code, by class and width. launches, grid: of
-    the case, null for a file.  A value that nothing says is null.
-    """
-
-    kernel: str
-    arch: str
-    triton: str | None
-    wave_size: int
-    lanes: int
-    vgpr: int
-    agpr: int
-    sgpr: int
-    vgpr_spills: int | None
-    sgpr_spills: int | None
-    scratch_bytes: int
-    lds_bytes: int
-    code_bytes: int | None
-    occupancy: int
-    workgroups: int
-    limited_by: list[str]
-    counts: dict[str, int]
-    launches: int | None = None
-    grid: list[int] | None = None
-
-    @property
-    def spills(self) -> int | None:
-        """Registers of both kinds that were spilled."""
-        if self.vgpr_spills is None or self.sgpr_spills is None:
-            return None
-        return self.vgpr_spills + self.sgpr_spills
 
 
 class IsaReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,8 +123,8 @@ def _report(
 ) -> IsaReport:
     calling = dict.fromkeys(each.code.name for each in audited if each.facts.calls_functions)
     return IsaReport(
-        op=spec and spec.name,
-        case=case and case.id,
+        op=spec.name if spec else None,
+        case=case.id if case else None,
         file=file,
         kernels=[_record(each) for each in audited],
         failures=list(failures),
@@ -175,7 +138,7 @@ def _record(audited: Audited) -> IsaRecord:
     return IsaRecord(
         kernel=facts.name,
         arch=facts.arch,
-        triton=audited.compiled and audited.compiled.triton_version,
+        triton=audited.compiled.triton_version if audited.compiled else None,
         **shared,
         occupancy=facts.occupancy.waves,
         workgroups=facts.occupancy.workgroups,

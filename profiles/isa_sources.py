@@ -146,7 +146,7 @@ def record_launches(
 ) -> list[Recorded]:
     """What a call on a case launches, compiled for an architecture; the tensors lie as they would
     when validated, so that alignment and strides specialise the code alike."""
-    bench = Workbench(spec, case, implementation, Device("sim", arch=arch))
+    bench = Workbench(spec, case, implementation, Device("cpu"))
     inputs = draw_inputs(spec, case)
     with recording(arch) as launches:
         bench.call(inputs, poison=0)

@@ -1,4 +1,4 @@
-"""What a kernel's code says of itself before it runs: registers, memory, occupancy, instructions."""
+"""What a kernel's code says before it runs: registers, memory, occupancy, instructions."""
 
 from __future__ import annotations
 

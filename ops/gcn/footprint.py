@@ -105,6 +105,13 @@ def name_dword(number: int) -> str:
 
 def find_footprint(instruction: Instruction) -> Footprint:
     """Raises RocmoeError for an instruction that is not known."""
+    if "footprint" not in instruction.memo:
+        instruction.memo["footprint"] = _make_footprint(instruction)
+    footprint: Footprint = instruction.memo["footprint"]
+    return footprint
+
+
+def _make_footprint(instruction: Instruction) -> Footprint:
     roles = _find_roles(instruction)
     if roles is None:
         where = f"line {instruction.line}: " if instruction.line else ""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from rocmoe.ops.gcn.expressions import Constants
 from rocmoe.ops.gcn.modifiers import (
@@ -62,7 +63,8 @@ class Instruction:
     line: where it stands in the text that was read, from one; text: how. source: the place in
     the compiled program, where the compiler said it. target: of a branch, the index in
     `Program.instructions` that it goes to. address: in bytes, where a disassembler gave it.
-    Two instructions are equal when they do the same, wherever they stand.
+    Two instructions are equal when they do the same, wherever they stand. memo: what was worked
+    out of the instruction, for whom it would take long to do so again.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Instruction:
     comment: str = field(default="", compare=False)
     source: SourceLocation | None = field(default=None, compare=False)
     address: int | None = field(default=None, compare=False)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def mnemonic(self) -> str:

@@ -4,9 +4,9 @@ The rules are those of LLVM (llvm/lib/Target/AMDGPU: AMDGPUSubtarget.cpp, getOcc
 Sizes; Utils/AMDGPUBaseInfo.cpp, IsaInfo), with two differences: LDS counts in the units in which
 the hardware gives it, and workgroups are placed whole.
 
-- VGPRs: a SIMD of gfx90a, gfx942 and gfx950 has 512 a lane, which architectural ones (rounded up to
-  4) and accumulators share, given in eights.  gfx11 and gfx12 with 1.5 times the registers have 1536
-  a lane of a wave32, half of that for a wave64, given in 24s and 12s.
+- VGPRs: a SIMD of gfx90a, gfx942 and gfx950 has 512 a lane, which architectural ones (rounded up
+  to 4) and accumulators share, given in eights.  gfx11 and gfx12 with 1.5 times the registers have
+  1536 a lane of a wave32, half of that for a wave64, given in 24s and 12s.
 - SGPRs: gfx9 has 800 a SIMD, given in 16s, and every wave gives 16 to the trap handler that ROCm
   installs (llvm/llvm-project#201342; ROCm/rocm-systems#10618 saw it on an MI300X).  Later ones have
   enough for every wave.

@@ -1,8 +1,8 @@
 """LDS bank conflicts, by a stated model.
 
 LDS has banks of 4 bytes, 32 of them (64 on gfx950), and serves one dword a bank and cycle: lanes in
-groups that together ask for one dword of each bank, so 32 lanes of 4 bytes, 16 of 8, 8 of 16 at a
-time.  A group takes as many cycles as the bank that most distinct dwords of it lie in; those beyond
+groups that together ask for one dword of each bank, so 32 lanes of 4 bytes, 16 of 8, 8 of 12 or
+16 at a time.  A group takes as many cycles as the bank that most distinct dwords of it lie in; those beyond
 the first are conflicts.  Lanes that read the same dword share it.  The real grouping of lanes for
 wide accesses is not documented, so the count says which of two access patterns is worse.
 (CDNA3 ISA, 11.1 LDS: overview; CDNA4 ISA, the same.)
@@ -20,6 +20,8 @@ from rocmoe.ops.gcn.semantics.words import Array
 
 _BANKS = {"gfx950": 64}
 _DEFAULT_BANKS = 32
+#: Dwords a lane to those that its place in a group has room for.
+_WIDTHS = {1: 1, 2: 2, 3: 4, 4: 4}
 
 
 class BankConflicts(Observer):
@@ -44,7 +46,7 @@ def count_cycles(addresses: Array, active: Array, size: int, banks: int) -> tupl
     addresses: int64 [waves, 64] bytes; active: bool of the same shape; size: bytes a lane.
     """
     dwords = max(size // 4, 1)
-    lanes = min(banks // dwords, WAVE)
+    lanes = min(banks // _WIDTHS[dwords], WAVE)
     first = (addresses >> 2).reshape(-1, lanes)
     words = (first[:, :, None] + np.arange(dwords)).reshape(len(first), -1)
     used = np.repeat(active.reshape(-1, lanes), dwords, axis=1)

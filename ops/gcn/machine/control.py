@@ -149,11 +149,12 @@ def _set_roles(program: Program, instruction: Instruction) -> Run:
     return run
 
 
-def _encode_roles(instruction: Instruction, at: int) -> np.uint32:
+def _encode_roles(instruction: Instruction, at: int) -> Array:
     """Bits 15:12 of M0."""
     roles = instruction.operands[at].value
     assert isinstance(roles, GprIndex)
-    return np.uint32(sum(1 << GPR_INDEX_ROLES.index(role) for role in roles.roles) << 12)
+    bits = sum(1 << GPR_INDEX_ROLES.index(role) for role in roles.roles)
+    return np.array(bits << 12, np.uint32)
 
 
 def _set_index(program: Program, instruction: Instruction) -> Run:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rocmoe.ops.gcn.machine.arena import Arena
 from rocmoe.ops.gcn.machine.fault import FaultLog
-from rocmoe.ops.gcn.machine.observer import Access, Observer
+from rocmoe.ops.gcn.machine.observer import Access, Observer, listeners
 from rocmoe.ops.gcn.program import Program
 from rocmoe.ops.gcn.semantics.words import Array
 
@@ -97,6 +97,8 @@ class Machine:
         self._masks: dict[int, Array] = {}
         self._active = np.zeros((self.waves, WAVE), np.bool_)
         self._indexing = np.zeros(self.waves, np.bool_)
+        self._before_access = listeners(observers, "access")
+        self._after_access = listeners(observers, "accessed")
         self.index = 0
         self.clock = 0
         self.select(None)
@@ -225,13 +227,13 @@ class Machine:
 
     def tell(self, access: Access) -> None:
         """Say to all observers what is about to be accessed."""
-        for observer in self.observers:
-            observer.access(self, access)
+        for listen in self._before_access:
+            listen(self, access)
 
     def told(self, access: Access) -> None:
         """Say to all observers that it was accessed."""
-        for observer in self.observers:
-            observer.accessed(self, access)
+        for listen in self._after_access:
+            listen(self, access)
 
     def _scalar64(self, number: int) -> Array:
         low, high = self._scalars[number][self.sel], self._scalars[number + 1][self.sel]

@@ -11,7 +11,7 @@ import numpy as np
 from rocmoe.ops.gcn.instruction import Instruction
 from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.machine import WAVE, Machine
-from rocmoe.ops.gcn.machine.sources import Source, raw_source, vector_number
+from rocmoe.ops.gcn.machine.sources import Source, is_vector, raw_source, vector_number
 from rocmoe.ops.gcn.machine.step import Run
 from rocmoe.ops.gcn.operands import Register
 from rocmoe.ops.gcn.program import Program
@@ -85,7 +85,7 @@ def _rows(
             return np.tile(words, (machine.n, WAVE, count // words.size))
 
         return repeat
-    if register.count != count:
+    if register.count != count or not is_vector(register):
         raise unsupported(program, instruction, f"operand {instruction.operands[at]} of {count}")
     first = vector_number(register)
     return lambda machine: np.stack([machine.vector(first + i) for i in range(count)], axis=-1)

@@ -33,7 +33,7 @@ def scales_results(program: Program, kind: str) -> bool:
 
 
 def check_mode(kernel: Kernel) -> None:
-    """Raise RocmoeError for a rounding other than to nearest even, which is all that is simulated."""
+    """Raise RocmoeError for a rounding other than to nearest even, the one that is simulated."""
     if mode := encode_mode(kernel.descriptor) & 15:
         raise RocmoeError(
             f"kernel {kernel.name} starts with rounding mode {mode:#x}; simulated is 0, to nearest"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,3 +68,10 @@ class Observer:
 
     def end(self, machine: Machine) -> None:
         """The last batch of the launch has ended."""
+
+
+def listeners(observers: Iterable[Observer], method: str) -> list[Callable[..., None]]:
+    """The observers' methods of a name, of those that have one of their own."""
+    idle = getattr(Observer, method)
+    heard = (observer for observer in observers if getattr(type(observer), method) is not idle)
+    return [getattr(observer, method) for observer in heard]

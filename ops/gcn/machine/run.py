@@ -12,7 +12,7 @@ from rocmoe.ops.gcn.machine.fault import DeadlockError, Fault, FaultLog
 from rocmoe.ops.gcn.machine.launch import Launch, Slot, Tensor
 from rocmoe.ops.gcn.machine.lowering import Steps
 from rocmoe.ops.gcn.machine.machine import Machine, Placement
-from rocmoe.ops.gcn.machine.observer import Observer
+from rocmoe.ops.gcn.machine.observer import Observer, listeners
 from rocmoe.ops.gcn.machine.schedule import make_schedule
 from rocmoe.ops.gcn.machine.setup import set_up
 from rocmoe.ops.gcn.machine.step import Outcome, Transfer
@@ -144,6 +144,8 @@ class _Batch:
         self.schedule = make_schedule(settings.order, machine.placement)
         self.joins = _find_joins(machine.program, self.schedule.redraws)
         self.issued = 0
+        self.before = listeners(machine.observers, "step")
+        self.after = listeners(machine.observers, "done")
 
     def run(self, entry: int) -> None:
         self.places = np.full(self.machine.waves, entry, np.int64)
@@ -161,18 +163,18 @@ class _Batch:
 
     def _run_from(self, place: int, alone: bool) -> bool:
         """Until the chosen waves jump, wait, end, or others may join them; false: gave up."""
-        machine, observers, counts = self.machine, self.machine.observers, self.report.executed
+        machine, counts = self.machine, self.report.executed
         while True:
             step = self.steps[place]
             machine.index = place
             counts[place] += machine.n
             self.issued += 1
-            for observer in observers:
-                observer.step(machine, step)
+            for tell in self.before:
+                tell(machine, step)
             transfer = step.run(machine)
             machine.clock += 1
-            for observer in observers:
-                observer.done(machine, step)
+            for tell in self.after:
+                tell(machine, step)
             if transfer is not None:
                 self._move(place, transfer)
                 return self.issued < self.settings.max_steps or self._give_up()

@@ -11,9 +11,9 @@ from rocmoe.ops.core.errors import unknown
 from rocmoe.ops.gcn.machine.machine import Placement
 from rocmoe.ops.gcn.semantics.words import Array
 
-#: Choices after which as many are made at random: a wave that spins until another one has written
-#: must not keep that one from running.
-PATIENCE = 2048
+#: Of so many choices the last ones are made at random: a wave that spins until another one has
+#: written must not keep that one from running.
+PATIENCE, _AT_RANDOM = 2048, 64
 
 #: A rank for each wave of a batch: in each workgroup the runnable one of the lowest rank goes on.
 Ranks = Callable[[Placement, np.random.Generator], Array]
@@ -34,7 +34,7 @@ class Schedule:
     def pick(self, places: Array, runnable: Array) -> tuple[int, Array]:
         """The instruction to run next, and the waves that run it, bool [waves]."""
         self._picks += 1
-        if self._picks // PATIENCE % 2:
+        if self._picks % PATIENCE >= PATIENCE - _AT_RANDOM:
             chosen = self._random.choice(np.flatnonzero(runnable))
             return int(places[chosen]), runnable & (places == places[chosen])
         candidates = runnable

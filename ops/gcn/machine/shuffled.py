@@ -29,8 +29,9 @@ def select_lanes(
 ) -> tuple[Source, Lanes | None]:
     """A source moved between lanes, and the lanes written, None for those of EXEC.
 
-    Absolute value and negation come after the move.  A lane whose own source is out of the row or not in EXEC reads zero where `bound_ctrl` is set,
-    and is not written where it is not (CDNA3 ISA, 3.9 and DPP: BOUND_CTRL).
+    Absolute value and negation come after the move.  A lane whose own source is out of the row or
+    not in EXEC reads zero where `bound_ctrl` is set, and is not written where it is not (CDNA3 ISA,
+    3.9 and DPP: BOUND_CTRL).
     """
     dpp = instruction.dpp
     assert dpp is not None

@@ -81,9 +81,7 @@ def scalar_source(program: Program, instruction: Instruction, at: int, kind: str
     return lambda machine: as_type(words(machine), kind)
 
 
-def raw_source(
-    program: Program, instruction: Instruction, at: int, kind: str = "u32"
-) -> Source:
+def raw_source(program: Program, instruction: Instruction, at: int, kind: str = "u32") -> Source:
     """Operand `at` of a vector instruction as the 32 or 64 bits that hold a `kind`, without its
     modifiers."""
     return _words(program, instruction, instruction.operands[at], kind, True)

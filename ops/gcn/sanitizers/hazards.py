@@ -114,6 +114,14 @@ def _rules_of(architecture: str) -> tuple[Rule, ...]:
 
 
 def _mark(program: Program, index: int, rules: Sequence[Rule]) -> Marked:
+    memo, key = program.instructions[index].memo, f"hazards on {program.target.architecture}"
+    if key not in memo:
+        memo[key] = _make_marked(program, index, rules)
+    marked: Marked = memo[key]
+    return marked
+
+
+def _make_marked(program: Program, index: int, rules: Sequence[Rule]) -> Marked:
     traits = find_traits(program.instructions[index], program.target.architecture)
     first = {at: registers for at, rule in enumerate(rules) if (registers := rule.first(traits))}
     second = {at: registers for at, rule in enumerate(rules) if (registers := rule.second(traits))}

@@ -43,7 +43,6 @@ class Initcheck(Observer):
     those that are not in it are defined."""
 
     undefined: dict[int, Array] = field(default_factory=dict)
-    _plans: dict[int, _Plan] = field(default_factory=dict)
     _memory: ShadowMemory | None = None
 
     def begin(self, machine: Machine) -> None:
@@ -61,9 +60,7 @@ class Initcheck(Observer):
         self._memory.begin(machine)
 
     def step(self, machine: Machine, step: Step) -> None:
-        plan = self._plans.get(step.index)
-        if plan is None:
-            plan = self._plans[step.index] = _make_plan(machine, step)
+        plan = _find_plan(machine, step)
         if self.undefined.keys().isdisjoint(plan.touched):
             return
         self._check_addresses(machine, step, plan)
@@ -261,6 +258,14 @@ class Initcheck(Observer):
             return f"{name_dword(dword)} holds bits that were never set, and goes to {place}"
 
         machine.faults.report(CHECK, machine.index, bad, machine.place, describe, "store")
+
+
+def _find_plan(machine: Machine, step: Step) -> _Plan:
+    memo = step.instruction.memo
+    if CHECK not in memo:
+        memo[CHECK] = _make_plan(machine, step)
+    plan: _Plan = memo[CHECK]
+    return plan
 
 
 def _make_plan(machine: Machine, step: Step) -> _Plan:

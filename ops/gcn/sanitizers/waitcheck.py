@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rocmoe.ops.gcn.footprint import SCALAR, Footprint, find_footprint, name_dword
+from rocmoe.ops.gcn.instruction import Instruction
 from rocmoe.ops.gcn.machine.machine import Machine
 from rocmoe.ops.gcn.machine.observer import Observer
 from rocmoe.ops.gcn.machine.step import Step
@@ -46,15 +47,12 @@ class Waitcheck(Observer):
 
     counters: Counters
     _pending: dict[int, _Pending] = field(default_factory=dict)
-    _uses: dict[int, _Use] = field(default_factory=dict)
 
     def begin(self, machine: Machine) -> None:
         self._pending = {}
 
     def step(self, machine: Machine, step: Step) -> None:
-        use = self._uses.get(step.index)
-        if use is None:
-            use = self._uses[step.index] = _find_use(step)
+        use = _find_use(step.instruction)
         if not self._pending.keys().isdisjoint(use.touched):
             for dword in use.touched & self._pending.keys():
                 self._check(machine, step, use, dword)
@@ -70,7 +68,7 @@ class Waitcheck(Observer):
             done = self.counters.of[name].done
             late = tickets[machine.sel] > done[machine.sel]
             if late.any():
-                self._report(machine, step, dword, name, late)
+                self._report(machine, step, use, dword, name, late)
             over = over and bool((tickets <= done).all())
         if over:
             del self._pending[dword]
@@ -84,15 +82,17 @@ class Waitcheck(Observer):
             tickets[name][machine.sel] = self.counters.of[name].issued[machine.sel]
         self._pending[dword] = _Pending(tickets, step.index, use.kind)
 
-    def _report(self, machine: Machine, step: Step, dword: int, name: str, late: Array) -> None:
+    def _report(
+        self, machine: Machine, step: Step, use: _Use, dword: int, name: str, late: Array
+    ) -> None:
         pending, counter = self._pending[dword], self.counters.of[name]
         program = machine.program
 
         def describe(row: int, lane: int) -> str:
             wave = np.arange(machine.waves)[machine.sel][row]
-            own = int(counter.issued[wave]) - (name in self._uses[step.index].counters)
+            own = int(counter.issued[wave]) - (name in use.counters)
             allowed = own - int(pending.tickets[name][wave])
-            way = "read" if dword in self._uses[step.index].footprint.reads else "overwritten"
+            way = "read" if dword in use.footprint.reads else "overwritten"
             filler = program.instructions[pending.index]
             return (
                 f"{name_dword(dword)} is {way} before it is filled by line {filler.line}: "
@@ -102,8 +102,14 @@ class Waitcheck(Observer):
         machine.faults.report(CHECK, step.index, late, machine.place, describe, name)
 
 
-def _find_use(step: Step) -> _Use:
-    instruction = step.instruction
+def _find_use(instruction: Instruction) -> _Use:
+    if CHECK not in instruction.memo:
+        instruction.memo[CHECK] = _make_use(instruction)
+    use: _Use = instruction.memo[CHECK]
+    return use
+
+
+def _make_use(instruction: Instruction) -> _Use:
     footprint, counters = find_footprint(instruction), find_counters(instruction)
     name = instruction.name
     returns = bool(counters) and not (name.startswith("s_") and "load" not in name)
