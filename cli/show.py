@@ -57,8 +57,13 @@ def show_rows(
         typer.echo(format_table(rows, columns, form, wrap))
 
 
-def show_run(artifact: Artifact, path: Path, form: OutputFormat) -> None:
-    """Print a run: its table, its failures, what was not tested, and where it was written."""
+def show_run(
+    artifact: Artifact, path: Path, form: OutputFormat, excesses: Sequence[str] = ()
+) -> None:
+    """Print a run: its table, its failures, what was not tested, and where it was written.
+
+    excesses: lines on what is over a budget.
+    """
     from rocmoe.profiles.outcome import judge_run, list_gaps
     from rocmoe.profiles.report import COLUMNS, summarize, tell_failures
 
@@ -69,8 +74,10 @@ def show_run(artifact: Artifact, path: Path, form: OutputFormat) -> None:
     fence = ["```"] if form is OutputFormat.markdown else []
     if failures := tell_failures(artifact):
         typer.echo("\n".join(["", *fence, *failures, *fence]))
+    if excesses:
+        typer.echo("\n".join(["", "Over budget:", *(f"- {line}" for line in excesses)]))
     typer.echo("\n".join(["", "Not tested:", *(f"- {gap}" for gap in list_gaps(artifact))]))
-    outcome = judge_run(artifact)
+    outcome = judge_run(artifact, excesses)
     typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
 
 

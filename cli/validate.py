@@ -23,9 +23,7 @@ def validate(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(
-            help="cpu, gpu, gpu:N or sim:ARCH; default: gpu if there is one, else cpu, or sim:gfx942 for GPU code."
-        ),
+        typer.Option(help="cpu, gpu, gpu:N or sim:ARCH; default: gpu, else cpu or sim:gfx942."),
     ] = None,
     suite: Annotated[str, typer.Option(help="smoke, quick or full.")] = "quick",
     case: Annotated[
@@ -43,6 +41,9 @@ def validate(
         Path | None, typer.Option(help="The artifact; default: in ./rocmoe-artifacts/.")
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML.")] = None,
+    budget: Annotated[
+        Path | None, typer.Option(help="Limits of what simulated cases may count, as TOML.")
+    ] = None,
     form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
         OutputFormat.table
     ),
@@ -52,10 +53,12 @@ def validate(
 ) -> None:
     """Judge every op's implementations against float64 oracles, and write a JSON artifact.
 
-    Exit codes: 0 passed, 1 failed, 2 bad request, 4 nothing ran, 5 machine failed, 130 interrupted.
+    Exit codes: 0 passed, 1 failed, 2 bad request, 3 budget exceeded, 4 nothing ran, 5 machine
+    failed, 130 interrupted.
     """
+    from rocmoe.profiles.budget import load_budget
     from rocmoe.profiles.outcome import judge_run
-    from rocmoe.profiles.validation import Settings, make_request, run_validation
+    from rocmoe.profiles.validation import Settings, find_excesses, make_request, run_validation
 
     request = make_request(
         ops or (),
@@ -67,8 +70,10 @@ def validate(
         seed=seed,
         strict=strict,
     )
-    settings = Settings(jobs, timeout, out, junit, resume)
+    limits = load_budget(budget) if budget else None
+    settings = Settings(jobs, timeout, out, junit, resume, limits)
     with show_progress() as on_progress:
         artifact, path = run_validation(request, settings, on_progress)
-    show_run(artifact, path, form)
-    raise typer.Exit(judge_run(artifact))
+    excesses = find_excesses(artifact, limits) if limits else []
+    show_run(artifact, path, form, excesses)
+    raise typer.Exit(judge_run(artifact, excesses))

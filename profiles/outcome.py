@@ -24,13 +24,16 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-def judge_run(artifact: Artifact) -> Exit:
-    """0 when all that ran passed, something ran, and every backend named ran; 1 or 4 else."""
+def judge_run(artifact: Artifact, excesses: Sequence[str] = ()) -> Exit:
+    """0 when all that ran passed, something ran, and every backend named ran; 1 or 4 else; 3 where
+    only a budget is exceeded."""
     if any(result.status in BAD for result in artifact.results):
         return Exit.FAILED
     ran = {result.selector for result in artifact.results if result.status in RAN}
     idle = [selector for selector in artifact.request.backends if selector not in ran]
-    return Exit.INCONCLUSIVE if not ran or idle else Exit.PASSED
+    if not ran or idle:
+        return Exit.INCONCLUSIVE
+    return Exit.REGRESSED if excesses else Exit.PASSED
 
 
 def count_statuses(results: Sequence[Result]) -> Counter[str]:

@@ -48,15 +48,9 @@ def _tell(fault: FaultRecord) -> str:
 
 
 def count_launches(case: Case, launches: Iterable[Simulated]) -> dict[str, float] | None:
-    """The counts of one call: totals, and those of instructions for each token or row; None where
-    nothing was launched."""
+    """The counts of one call, and each for a token, or row; None where nothing was launched."""
     counts: dict[str, float] = {**add_counts(launches)}
     if not counts:
         return None
     units = next((case.sizes[name] for name in UNITS if case.sizes.get(name)), 1)
-    per_unit = {f"{name}_per_token": counts[name] / units for name in PER_TOKEN if name in counts}
-    return {**counts, **per_unit}
-
-
-#: What is also given for each token.
-PER_TOKEN = ("instructions", "instructions_valu", "load_bytes", "store_bytes", "lds_cycles")
+    return {**counts, **{f"{name}_per_token": value / units for name, value in counts.items()}}

@@ -30,6 +30,7 @@ from rocmoe.profiles.artifact import (
     check_writable,
     record_case,
 )
+from rocmoe.profiles.budget import Budget, check_count_keys, check_counts
 from rocmoe.profiles.environment import Environment
 from rocmoe.profiles.job import Job, Probe, Reply
 from rocmoe.profiles.junit import write_junit
@@ -75,6 +76,7 @@ class Settings:
     out: Path | None = None
     junit: Path | None = None
     resume: bool = False
+    budget: Budget | None = None
 
     def make_pool(self, *devices: str) -> Pool:
         """The workers for some devices."""
@@ -198,6 +200,13 @@ def run_validation(
             raise RocmoeError(f"--junit {settings.junit} is where the artifact goes; name another")
     environment = _probe(request)
     plan = plan_run(request, bool(environment.gpus))
+    if settings.budget is not None:
+        triton = environment.triton or ""
+        simulated = [(each, parse_device(each.device).arch) for each in plan]
+        check_count_keys(
+            settings.budget,
+            [(each.spec.name, each.case.id, arch, triton) for each, arch in simulated if arch],
+        )
     header = _make_header(request, environment)
     pool = settings.make_pool(*{planned.device for planned in plan})
     with Recorder(path, header, done) as recorder, pool:
@@ -205,6 +214,18 @@ def run_validation(
     if settings.junit is not None:
         write_junit(artifact, settings.junit)
     return artifact, path
+
+
+def find_excesses(artifact: Artifact, budget: Budget) -> list[str]:
+    """A line for each count of a simulated result that is beyond the budget."""
+    lines = []
+    for result in artifact.results:
+        arch = parse_device(result.device).arch
+        if arch and result.counts is not None:
+            triton = artifact.environment.triton or ""
+            case = result.case
+            lines += check_counts(budget, case.op, case.id, arch, triton, result.counts)
+    return lines
 
 
 def run_jobs(

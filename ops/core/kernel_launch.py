@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.arithmetic import Expression, Scope
 from rocmoe.ops.core.case import Value
+from rocmoe.ops.core.element_types import encode, is_float, numpy_dtype
 from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.guard import FencedTensor
 from rocmoe.ops.core.kernarg import LDS_BYTES, MOST_LANES, view_storage
@@ -27,10 +28,6 @@ from rocmoe.ops.gcn.machine.launch import Launch, Slot, Tensor
 from rocmoe.ops.gcn.machine.lowering import Steps
 from rocmoe.ops.gcn.program import Kernel, Program
 
-_NUMBERS = {
-    **{"i32": "<i4", "u32": "<u4", "i64": "<i8", "u64": "<u8"},
-    **{"f32": "<f4", "f64": "<f8", "f16": "<f2"},
-}
 NULL = bytes(8)
 
 
@@ -186,21 +183,15 @@ def view_tensor(name: str, tensor: Any, memories: dict[int, NDArray[np.uint8]]) 
 
 
 def pack(value: Value, kind: str) -> bytes:
-    """A scalar as the bytes of one of `launch_file.TYPES`.  Raises RocmoeError."""
+    """A scalar as the bytes of one of `element_types.SCALARS`.  Raises RocmoeError."""
     if value is None or isinstance(value, str):
         raise RocmoeError(f"found {value!r}, wanted a number of type {kind}")
-    if kind == "bf16":
-        import torch
-
-        return bytes(torch.tensor(value, dtype=torch.bfloat16).view(torch.int16).numpy().tobytes())
-    dtype = np.dtype(_NUMBERS[kind])
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return np.asarray(value).astype(dtype).tobytes()
-    limits = np.iinfo(dtype)
-    if value != int(value) or not limits.min <= value <= limits.max:
-        raise RocmoeError(f"found {value!r}, wanted a whole number that fits {kind}")
-    return int(value).to_bytes(dtype.itemsize, "little", signed=dtype.kind == "i")
+    if not is_float(kind):
+        limits = np.iinfo(numpy_dtype(kind))
+        if value != value // 1 or not limits.min <= value <= limits.max:
+            raise RocmoeError(f"found {value!r}, wanted a whole number that fits {kind}")
+        value = int(value)
+    return encode([value], kind).tobytes()
 
 
 def _make_workspace(name: str, size: int, poison: int) -> Tensor:

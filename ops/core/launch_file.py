@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rocmoe.ops.core.arithmetic import Expression, read_expression
+from rocmoe.ops.core.element_types import ELEMENTS, SCALARS
 from rocmoe.ops.core.errors import RocmoeError, nearest
 
 if sys.version_info >= (3, 11):
@@ -21,12 +22,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-#: Types of scalar arguments, and of declared tensors: name to bytes.
-TYPES: Mapping[str, int] = {
-    **{"i32": 4, "u32": 4, "i64": 8, "u64": 8},
-    **{"f32": 4, "f64": 8, "bf16": 2, "f16": 2},
-}
-ELEMENT_TYPES: Mapping[str, int] = {**TYPES, "i8": 1, "u8": 1, "i16": 2, "u16": 2}
 FILLS = ("zeros", "ones", "arange", "random", "poison")
 POINTER_BYTES = 8
 
@@ -55,7 +50,7 @@ class BoundArgument:
     @property
     def size(self) -> int:
         """Bytes that it takes of the kernarg segment."""
-        return TYPES[self.type] if self.value else POINTER_BYTES
+        return SCALARS[self.type] if self.value else POINTER_BYTES
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -74,7 +69,7 @@ class DeclaredTensor:
 
     @property
     def itemsize(self) -> int:
-        return ELEMENT_TYPES[self.dtype]
+        return ELEMENTS[self.dtype]
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -258,7 +253,7 @@ def _read_argument(table: _Table) -> BoundArgument:
         )
     if (given[0] == "value") != ("type" in table.values):
         problem = "missing beside value" if given[0] == "value" else f"found beside {given[0]}"
-        raise table.error("type", f"{problem}; wanted value with one of {', '.join(TYPES)}")
+        raise table.error("type", f"{problem}; wanted value with one of {', '.join(SCALARS)}")
     offset = table.count("offset")
     assert offset is not None
     return BoundArgument(
@@ -267,7 +262,7 @@ def _read_argument(table: _Table) -> BoundArgument:
         tensor=table.text("tensor", optional=True),
         workspace=table.expression("workspace") if given[0] == "workspace" else None,
         value=table.expression("value") if given[0] == "value" else None,
-        type=table.word("type", TYPES) if given[0] == "value" else "",
+        type=table.word("type", SCALARS) if given[0] == "value" else "",
     )
 
 
@@ -281,7 +276,7 @@ def _read_tensor(table: _Table) -> DeclaredTensor:
     return DeclaredTensor(
         name=name,
         shape=tuple(shape),
-        dtype=table.word("dtype", ELEMENT_TYPES),
+        dtype=table.word("dtype", ELEMENTS),
         fill=table.word("fill", FILLS),
         seed=table.count("seed", optional=True) or 0,
     )

@@ -9,7 +9,7 @@ brought into range before they become integers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,10 +33,6 @@ class Operator:
     kinds: tuple[Type, ...]
 
 
-def _rounded(compute: Callable[..., Values]) -> Callable[..., Values]:
-    return compute
-
-
 def _limits(kind: Values) -> Any:
     return np.iinfo(kind.dtype)
 
@@ -50,14 +46,13 @@ def _divisor(b: Values) -> Values:
 
 
 def _quotient(a: Values, b: Values) -> Values:
-    """Towards zero, as C and Triton have it."""
-    b = _divisor(b)
+    """Towards zero, as C and Triton have it; b is positive."""
     quotient = a // b
     return quotient + ((quotient * b != a) & (a < 0)).astype(a.dtype)
 
 
 def _remainder(a: Values, b: Values) -> Values:
-    return a - _quotient(a, b) * _divisor(b)
+    return a - _quotient(a, b) * b
 
 
 def _by_constant(constant: int) -> tuple[Callable[[Values], Values], Callable[[Values], Values]]:
@@ -160,8 +155,8 @@ OPERATORS = (
     Operator("{0} << 3", lambda a: a << a.dtype.type(3), 1, _I),
     Operator("({0} << 2) + {1}", lambda a, b: (a << a.dtype.type(2)) + b, 2, _I),
     Operator("({0} >> 1) & 31", lambda a: (a >> a.dtype.type(1)) & a.dtype.type(31), 1, _I),
-    Operator("{0} // DIVISOR({1})", _quotient, 2, _I),
-    Operator("{0} % DIVISOR({1})", _remainder, 2, _I),
+    Operator("{0} // DIVISOR({1})", lambda a, b: _quotient(a, _divisor(b)), 2, _I),
+    Operator("{0} % DIVISOR({1})", lambda a, b: _remainder(a, _divisor(b)), 2, _I),
     *_constants(),
     Operator("tl.umulhi({0}, {1})", _high_product, 2, _WIDE),
     Operator("libdevice.clz({0})", _count_leading, 1, (I32, I64)),
@@ -196,20 +191,17 @@ class Function:
     kinds: tuple[Type, ...] = (F32,)
 
 
-@dataclass
 class Expression:
     """A program. inputs: types of the arrays loaded; lines: statements; kinds: of v0, v1, ...
 
     computes: a function of all values so far for each line.
     """
 
-    inputs: tuple[Type, ...]
-    lines: list[str] = field(default_factory=list)
-    kinds: list[Type] = field(default_factory=list)
-    computes: list[Callable[[list[Values]], Values]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.kinds += self.inputs
+    def __init__(self, inputs: tuple[Type, ...]) -> None:
+        self.inputs = inputs
+        self.lines: list[str] = []
+        self.kinds = list(inputs)
+        self.computes: list[Callable[[list[Values]], Values]] = []
 
     def add(self, kind: Type, text: str, compute: Callable[[list[Values]], Values]) -> int:
         self.lines.append(f"v{len(self.kinds)} = {text}")
@@ -246,7 +238,9 @@ def _add_operation(draw: Any, made: Expression) -> None:
     # Recent values are likelier, or most of the program is dead code.
     operands = [draw(st.sampled_from(alike[-3:])) for _ in range(operator.arity)]
     text = operator.text.format(*(f"v{at}" for at in operands))
-    text = text.replace("COUNT(", f"count({kind.bits}, ").replace("DIVISOR(", f"divisor({_top(kind)}, ")
+    text = text.replace("COUNT(", f"count({kind.bits}, ")
+    if "DIVISOR(" in text:
+        text = text.replace("DIVISOR(", f"divisor({_top(kind)}, ")
     made.add(kind, text, lambda values: operator.compute(*(values[at] for at in operands)))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -90,22 +91,28 @@ def make_machine(program: Program, waves: int) -> Machine:
     """Every register has a value of its own, EXEC is full."""
     group, slot = np.zeros(waves, np.int64), np.arange(waves)
     machine = Machine(program, Arena((), 0), Placement(group, group, slot), 0, 0, FaultLog())
+    registers = machine.state
+    registers.vectors[:] = _distinct(waves)
+    registers.scalars[:] = [np.full(waves, 0xCC000000 | n, np.uint32) for n in range(128)]
     state = State(machine)
-    for number in range(256):
-        state[f"v{number}"] = 0xBB000000 | number << 8 | np.arange(WAVE)
-        state[f"a{number}"] = 0xAA000000 | number << 8 | np.arange(WAVE)
-    for number in range(102):
-        state[f"s{number}"] = 0xCC000000 | number
     state["m0"], state["exec"], state["vcc"] = 0, ALL, 0
     return machine
 
 
-def copy_registers(machine: Machine, wave: int) -> dict[str, np.ndarray]:
+@cache
+def _distinct(waves: int) -> tuple[np.ndarray, ...]:
+    lane = np.broadcast_to(np.arange(WAVE, dtype=np.uint32), (waves, WAVE))
+    return tuple(
+        lane | np.uint32(file << 24 | number << 8) for file in (0xBB, 0xAA) for number in range(256)
+    )
+
+
+def list_registers(machine: Machine, wave: int) -> dict[str, np.ndarray]:
     state = machine.state
-    values = {f"v{n}": state.vectors[n][wave].copy() for n in range(256)}
-    values |= {f"a{n}": state.vectors[256 + n][wave].copy() for n in range(256)}
-    values |= {f"s{n}": state.scalars[n][wave].copy() for n in range(128)}
-    return {**values, "scc": state.scc[wave].copy()}
+    values = {f"v{n}": state.vectors[n][wave] for n in range(256)}
+    values |= {f"a{n}": state.vectors[256 + n][wave] for n in range(256)}
+    values |= {f"s{n}": state.scalars[n][wave] for n in range(128)}
+    return {**values, "scc": state.scc[wave]}
 
 
 def run_steps(program: Program, machine: Machine) -> None:
@@ -134,15 +141,15 @@ def execute() -> Execute:
         for name, value in (registers or {}).items():
             State(alone)[name] = value
             State(three)[name] = value
-        other = copy_registers(three, 1)
+        other = list_registers(three, 1)
         with np.errstate(all="ignore"):
             run_steps(program, alone)
             three.select(np.array([0, 2]))
             run_steps(program, three)
         three.select(None)
-        _expect_equal(copy_registers(three, 1), other, "a wave that is not selected")
+        _expect_equal(list_registers(three, 1), other, "a wave that is not selected")
         for wave in (0, 2):
-            _expect_equal(copy_registers(three, wave), copy_registers(alone, 0), "some of all")
+            _expect_equal(list_registers(three, wave), list_registers(alone, 0), "some of all")
         return State(alone)
 
     return run
@@ -159,7 +166,7 @@ def check_row(execute: Execute) -> Callable[[str], None]:
     after, in all active lanes.  Inactive lanes and all other registers must stay as they were."""
 
     def check(row: str) -> None:
-        text, before, after = (part.strip() for part in row.split("|"))
+        text, before, after = (part.strip() for part in row.split(" | "))
         arch, colon, lines = text.partition(": ")
         arch, lines = (arch, lines) if colon and arch.startswith("gfx") else ("gfx942", text)
         given, wanted = _parse(before), _parse(after)
@@ -175,7 +182,7 @@ def check_row(execute: Execute) -> Callable[[str], None]:
             expected = np.where(active, np.uint64(value), old) if found.ndim else value
             np.testing.assert_array_equal(_hex(found), _hex(expected), f"{name} of {row}")
             touched |= _dwords(name)
-        left, was = copy_registers(state.machine, 0), copy_registers(reference, 0)
+        left, was = list_registers(state.machine, 0), list_registers(reference, 0)
         rest = [each for each in was if each not in touched]
         _expect_equal({n: left[n] for n in rest}, {n: was[n] for n in rest}, f"changed by {row}")
 

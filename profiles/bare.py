@@ -1,0 +1,79 @@
+"""The road of a kernel that serves no op: run it twice, watch both, compare bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rocmoe.ops.core.declared_tensors import Memory, lay_out
+from rocmoe.ops.core.element_types import decode
+from rocmoe.ops.core.guard import forget_unwritten
+from rocmoe.ops.core.kernel_launch import LoadedKernel
+from rocmoe.ops.core.launch import simulating
+from rocmoe.ops.core.simulator import Simulated, Simulator, Watch, add_counts
+from rocmoe.profiles.examination import Examination
+from rocmoe.profiles.simulation import judge_faults
+from rocmoe.references.judging.verdict import Check, Judgement, Verdict, merge
+
+NO_JUDGE = Check("oracle", None, 0.0, 0.0, "the launch file names no op, so that no judge applies")
+
+
+@dataclass(frozen=True)
+class _Done:
+    memories: Sequence[Memory]
+    launches: tuple[Simulated, ...]
+
+
+def examine_bare(loaded: LoadedKernel, watch: Watch) -> Examination:
+    """Run a kernel on the tensors of its launch file, twice, and compare what it left in them.
+
+    Under order together the second run meets other poison, so that a result that depends on
+    memory that nobody wrote shows; under any other order the second run is under together.
+    Raises RocmoeError where the launch cannot be.
+    """
+    first = _run(loaded, watch, poison=0)
+    if watch.order == "together":
+        again = _run(loaded, replace(watch, checks=(), counts=False), poison=1)
+        compared = _compare("repeatable", again, first, "a second run against the first")
+    else:
+        again = _run(loaded, Watch((), counts=False), poison=0)
+        compared = _compare("order", first, again, f"order {watch.order} against together")
+    verdict = merge(judge_faults(first.launches, watch.checks), compared, Verdict((NO_JUDGE,)))
+    return Examination(verdict, {**add_counts(first.launches)} or None)
+
+
+def _run(loaded: LoadedKernel, watch: Watch, poison: int) -> _Done:
+    forget_unwritten()
+    memories = [lay_out(declared, poison) for declared in loaded.file.tensors]
+    simulator = Simulator(loaded.arch, watch)
+    with simulating(simulator):
+        loaded.run({}, {memory.declared.name: memory.view for memory in memories})
+    return _Done(memories, tuple(simulator.take()))
+
+
+def _compare(check: str, done: _Done, wanted: _Done, detail: str) -> Verdict:
+    judgement = Judgement()
+    for found, due in zip(done.memories, wanted.memories, strict=True):
+        judgement.exact(
+            check,
+            _find_differences(found, due),
+            output=found.declared.name,
+            found=_tell(found),
+            wanted=_tell(due),
+            detail=detail,
+        )
+    return merge(judgement.verdict())
+
+
+def _find_differences(found: Memory, due: Memory) -> NDArray[np.bool_]:
+    """Elements whose bits differ; what neither run wrote differs by its poison alone."""
+    unwritten = found.find_poison() & due.find_poison()
+    different = (found.read() != due.read()) & ~unwritten
+    return np.asarray(different.any(axis=1)).reshape(found.declared.shape)
+
+
+def _tell(memory: Memory) -> NDArray[np.generic]:
+    return decode(memory.read(), memory.declared.dtype).reshape(memory.declared.shape)
