@@ -13,6 +13,7 @@ from rocmoe.ops.core.workbench import Call, Workbench
 from rocmoe.profiles.examination import (
     Examination,
     draw_twice,
+    drop_undecided,
     examine,
     judge_memory,
     judge_repeat,
@@ -53,8 +54,8 @@ def examine_order(
         judge_order(spec, inputs, call, together, watch.order, strict=strict),
         *found,
     )
-    # A distribution is tested once, under order together.
-    return Examination(replace(verdict, undecided=None), count_launches(case, call.launches))
+    # A distribution that wants another look gets it once, under order together.
+    return Examination(drop_undecided(verdict), count_launches(case, call.launches))
 
 
 def judge_order(

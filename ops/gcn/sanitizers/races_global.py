@@ -1,7 +1,8 @@
 """racecheck of global memory: what two waves do to the same bytes with nothing that orders them.
 
 Two workgroups are never ordered, except by atomics: where the later one has fetched an atomic
-before, the finding is a note, since what that orders is not modelled.  Two waves of one workgroup
+before, and the earlier one made an atomic behind its access, the finding is a note, since which
+atomic was meant to order what is not modelled.  Two waves of one workgroup
 are ordered by a barrier: they run on one compute unit, whose memory instructions go through one L1
 cache in order.  Only in tgsplit mode, where they may not, the first must have come to the barrier
 after its access had returned (LLVM, User Guide for AMDGPU Backend, "Memory Model GFX90A" and
@@ -11,6 +12,7 @@ until the launch has ended, and only those to allocations that are written to ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +35,17 @@ class Opening:
 
     waves: Array
     tickets: Array
+
+
+@dataclass(frozen=True)
+class Publication:
+    """An atomic: who fetches it later may see these waves' accesses up to the tickets."""
+
+    waves: Array
+    tickets: Array
+
+
+Event = Record | Opening | Publication
 
 
 @dataclass
@@ -62,7 +75,7 @@ class GlobalRaces(Observer):
         if access.space != "global" or access.scalar or not access.active.any():
             return
         instruction = machine.program.instructions[machine.index]
-        coherent = access.kind == "load" and is_coherent(instruction)
+        coherent = access.kind != "atomic" and is_coherent(instruction)
         stores, sel = _is_store(access), machine.sel
         entry = Entry(
             kind=access.kind,
@@ -75,12 +88,13 @@ class GlobalRaces(Observer):
             high=int(access.addresses.max(where=access.active, initial=0)),
             waves=np.arange(self._first, self._first + machine.waves, dtype=np.int32)[sel],
             tickets=self.counters.of[VM].issued[sel].astype(np.int32),
+            done=self.counters.of[VM].done[sel].astype(np.int32),
             repeats=self._before if stores else None,
             stands=find_repeats(machine, access) if stores else None,
             fetched=self._fetched[machine.group],
         )
         self._log.append(entry)
-        if coherent or access.returns is not None:
+        if (coherent and not stores) or access.returns is not None:
             self._fetched[np.unique(machine.group[access.active.any(axis=1)])] = True
 
     def release(self, machine: Machine, waves: Array) -> None:
@@ -106,29 +120,26 @@ class GlobalRaces(Observer):
         for record in records:
             if isinstance(record, Opening):
                 owners.open(record.waves, record.tickets)
-                continue
-            for conflict in owners.visit(record):
-                self._report(machine, record, *conflict, owners)
+            elif isinstance(record, Publication):
+                owners.publish(record.waves, record.tickets)
+            else:
+                for conflict in owners.visit(record):
+                    self._report(machine, record, *conflict, owners)
 
-    def _list(self, machine: Machine, allocation: Allocation) -> list[Record | Opening]:
+    def _list(self, machine: Machine, allocation: Allocation) -> list[Event]:
         """What happened in an allocation, without loads that only guess what a compare-and-swap
         will find there."""
-        entries = [
-            each.within(allocation) if isinstance(each, Entry) else each
-            for each in self._log
-            if isinstance(each, Opening) or each.touches(allocation)
-        ]
-        records = [each for each in entries if each is not None]
+        events = [event for each in self._log for event in _find_events(each, allocation)]
         swaps = [
             each.keys
-            for each in records
+            for each in events
             if isinstance(each, Record)
             and "cmpswap" in machine.program.instructions[each.index].name
         ]
         if not swaps:
-            return records
+            return events
         keys = np.unique(np.concatenate(swaps))
-        return [_drop_guesses(each, keys) for each in records]
+        return [_drop_guesses(each, keys) for each in events]
 
     def _report(
         self,
@@ -176,9 +187,21 @@ def _is_store(access: Access) -> bool:
     return access.space == "global" and access.kind == "store" and access.data is not None
 
 
-def _drop_guesses(record: Record | Opening, swaps: Array) -> Record | Opening:
+def _find_events(entry: Entry | Opening, allocation: Allocation) -> Iterator[Event]:
+    if isinstance(entry, Opening):
+        yield entry
+        return
+    if entry.is_atomic and entry.kind != "load":
+        somewhere = entry.active.any(axis=1)
+        yield Publication(entry.waves[somewhere], entry.done[somewhere])
+    record = entry.within(allocation) if entry.touches(allocation) else None
+    if record is not None:
+        yield record
+
+
+def _drop_guesses(record: Event, swaps: Array) -> Event:
     """A record without the loads that the same lane's compare-and-swap of the address follows, or
     precedes: what it finds there makes good whatever was loaded."""
-    if isinstance(record, Opening) or record.kind != "load":
+    if not isinstance(record, Record) or record.kind != "load":
         return record
     return pick(record, ~np.isin(record.keys, swaps))

@@ -35,6 +35,7 @@ class LocalRaces(Observer):
 
     def begin(self, machine: Machine) -> None:
         self._recent, self._late = [], set()
+        self._alone = not machine.placement.slot.any()
         self._bytes = machine.lds.shape[1]
         self._interval = np.zeros(machine.groups, np.int64)
         size = machine.groups * self._bytes
@@ -42,10 +43,17 @@ class LocalRaces(Observer):
         self._last = {way: np.zeros(size // 4, np.int32) for way in ("load", "store")}
 
     def access(self, machine: Machine, access: Access) -> None:
+        self._touch = None
+        if self._alone and access.to_lds is None and not self._recent:
+            return
         touch = self._touch = find_touch(machine, access, self.counters)
         if touch is None:
             return
         self._forget()
+        if self._alone:
+            self._check_fills(machine, touch)
+            self._recent += [touch] if touch.counter == VM else []
+            return
         own = self._stamp(machine, touch)
         self._check(machine, access, touch, own)
         self._check_fills(machine, touch)
@@ -55,9 +63,7 @@ class LocalRaces(Observer):
     def accessed(self, machine: Machine, access: Access) -> None:
         """Waves that store to the same bytes in one instruction: the last of them is noted."""
         touch = self._touch
-        if access.space != "lds" and access.to_lds is None:
-            return
-        if touch is None or touch.kind != "store":
+        if touch is None or touch.kind != "store" or self._alone:
             return
         own = self._stamp(machine, touch)[:, None]
         lost = find_conflicts(touch.places.gather(self._written), own, False)

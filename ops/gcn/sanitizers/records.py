@@ -43,7 +43,8 @@ class Record:
 @dataclass(frozen=True)
 class Entry:
     """One instruction's accesses as they were logged: as `Record`, but [waves, 64], or [waves] for
-    what all lanes of a wave share; active: the lanes that access memory; low, high: around all."""
+    what all lanes of a wave share; active: the lanes that access memory; low, high: around all;
+    done: the wave's last ticket that had returned."""
 
     kind: str
     index: int
@@ -55,6 +56,7 @@ class Entry:
     high: int
     waves: Array
     tickets: Array
+    done: Array
     repeats: Array | None
     stands: Array | None
     fetched: Array
@@ -105,7 +107,8 @@ def pick(record: Record, keep: Array) -> Record:
 
 
 def is_coherent(instruction: Instruction) -> bool:
-    """Whether a load reads past the caches that workgroups do not share, as an atomic one does.
+    """Whether a load or a store goes past the caches that workgroups do not share, as an atomic
+    one does.
 
     LLVM, User Guide for AMDGPU Backend: "load atomic monotonic agent" is glc on GFX90A, where glc
     with slc is but nontemporal, and sc1 on GFX942.

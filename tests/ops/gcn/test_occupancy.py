@@ -89,8 +89,8 @@ def test_a_wave64_has_half_the_registers_of_a_wave32():
     assert occupy("gfx1100", vgpr=49, wave_size=32).waves == 16
 
 
-#: arch, (vgpr, agpr, sgpr, lds, lanes), what llc of LLVM 23 (llvm/llvm-project at
-#: #201342 and #205637, as in Triton 3.9) printed for a kernel that uses just these.
+#: arch, (vgpr, agpr, sgpr, lds, lanes), what the LLVM of Triton 3.9.0 printed for a
+#: kernel that uses just these (with llvm/llvm-project#201342 and #205637).
 PRINTED = [
     ("gfx942", (64, 0, 6, 0, 64), 8),
     ("gfx942", (65, 0, 6, 0, 64), 7),
