@@ -71,7 +71,7 @@ endef
 .PHONY: help setup test validate selftest bench-sim lint format typecheck check wheel sdist install clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make the environment in .venv; a torch that Python has is used, never replaced
 

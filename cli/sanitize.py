@@ -59,8 +59,8 @@ def sanitize(
 
     Exit codes: 0 nothing found, 1 a finding, 2 bad request, 4 nothing ran, 130 interrupted.
     """
-    from rocmoe.profiles.outcome import judge_run
     from rocmoe.profiles.sanitize import Options, find_subject, run_sanitizers
+    from rocmoe.profiles.sanitize_report import judge_sanitized
     from rocmoe.profiles.validation import Settings
 
     subject = find_subject(target, launch, backend, impl)
@@ -68,11 +68,9 @@ def sanitize(
     chosen = {name: _split(text) for name, text in listed.items() if text is not None}
     options = Options(device, suite, tuple(case or ()), seed=seed, strict=strict, **chosen)
     with show_progress() as on_progress:
-        artifact, path = run_sanitizers(
-            subject, options, Settings(jobs, timeout, out), on_progress
-        )
+        artifact, path = run_sanitizers(subject, options, Settings(jobs, timeout, out), on_progress)
     _show(artifact, path, form)
-    raise typer.Exit(judge_run(artifact))
+    raise typer.Exit(judge_sanitized(artifact))
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -81,7 +79,6 @@ def _split(text: str) -> tuple[str, ...]:
 
 def _show(artifact: Artifact, path: Path, form: OutputFormat) -> None:
     from rocmoe.profiles import sanitize_report as report
-    from rocmoe.profiles.outcome import judge_run
 
     if form is OutputFormat.json:
         typer.echo(path.read_text(), nl=False)
@@ -94,5 +91,5 @@ def _show(artifact: Artifact, path: Path, form: OutputFormat) -> None:
         typer.echo("\n".join(["", *notes]))
     gaps = report.list_untested(artifact)
     typer.echo("\n".join(["", "Not tested:", *(f"- {gap}" for gap in gaps)]))
-    outcome = judge_run(artifact)
+    outcome = report.judge_sanitized(artifact)
     typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")

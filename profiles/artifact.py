@@ -20,6 +20,7 @@ from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.spec import OpSpec
 from rocmoe.profiles.environment import Environment
+from rocmoe.profiles.isa_record import IsaRecord
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 FORMAT: Final = "rocmoe.artifact"
@@ -86,7 +87,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float = 0.0
     measurements: list[Measurement] | None = None
     counts: dict[str, float] | None = None
-    isa: dict[str, Any] | None = None
+    isa: list[IsaRecord] | None = None
     graph: dict[str, Any] | None = None
 
     @property

@@ -16,9 +16,11 @@ from rocmoe.ops.core.launch import simulating
 from rocmoe.ops.core.simulator import Simulated, Simulator, Watch, add_counts
 from rocmoe.profiles.examination import Examination
 from rocmoe.profiles.simulation import judge_faults
-from rocmoe.references.judging.verdict import Check, Judgement, Verdict, merge
+from rocmoe.references.judging.verdict import Check, Judgement, Verdict, format_element, merge
 
-NO_JUDGE = Check("oracle", None, 0.0, 0.0, "the launch file names no op, so that no judge applies")
+NO_JUDGE = Check(
+    "judge", None, 0.0, 0.0, "not applied: the launch file names no op whose oracle there is"
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ def examine_bare(loaded: LoadedKernel, watch: Watch) -> Examination:
     first = _run(loaded, watch, poison=0)
     if watch.order == "together":
         again = _run(loaded, replace(watch, checks=(), counts=False), poison=1)
-        compared = _compare("repeatable", again, first, "a second run against the first")
+        compared = _compare("repeatable", again, first, "the second run", "the first")
     else:
         again = _run(loaded, Watch((), counts=False), poison=0)
-        compared = _compare("order", first, again, f"order {watch.order} against together")
+        compared = _compare("order", first, again, f"order {watch.order}", "order together")
     verdict = merge(judge_faults(first.launches, watch.checks), compared, Verdict((NO_JUDGE,)))
     return Examination(verdict, {**add_counts(first.launches)} or None)
 
@@ -54,16 +56,18 @@ def _run(loaded: LoadedKernel, watch: Watch, poison: int) -> _Done:
     return _Done(memories, tuple(simulator.take()))
 
 
-def _compare(check: str, done: _Done, wanted: _Done, detail: str) -> Verdict:
+def _compare(check: str, done: _Done, wanted: _Done, name: str, other: str) -> Verdict:
+    """Whether two runs left the same bits; name, other: what the runs are called."""
     judgement = Judgement()
     for found, due in zip(done.memories, wanted.memories, strict=True):
+        left, right = _read(found), _read(due)
         judgement.exact(
             check,
             _find_differences(found, due),
             output=found.declared.name,
-            found=_tell(found),
-            wanted=_tell(due),
-            detail=detail,
+            found=lambda index, left=left: f"{format_element(left[index])} in {name}",
+            wanted=lambda index, right=right: f"{format_element(right[index])}, as in {other}",
+            detail=f"{name} against {other}",
         )
     return merge(judgement.verdict())
 
@@ -75,5 +79,5 @@ def _find_differences(found: Memory, due: Memory) -> NDArray[np.bool_]:
     return np.asarray(different.any(axis=1)).reshape(found.declared.shape)
 
 
-def _tell(memory: Memory) -> NDArray[np.generic]:
+def _read(memory: Memory) -> NDArray[np.generic]:
     return decode(memory.read(), memory.declared.dtype).reshape(memory.declared.shape)

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from importlib.metadata import version
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -167,10 +167,17 @@ def find_nvidia_driver(root: Path) -> str | None:
     return found[1] if found else None
 
 
-def find_version(distributions: Sequence[str]) -> str | None:
-    """The version of the first of some distributions that is installed."""
-    found = (attempt(version, name) for name in distributions)
-    return next((text for text in found if text), None)
+def find_version(distributions: Sequence[str], beside: Path | None = None) -> str | None:
+    """The version of the first of some distributions that is installed.
+
+    beside: only of those that lie in the same folder as this one, since a package may be found
+    before another distribution's of the same name.
+    """
+    for name in distributions:
+        found = attempt(distribution, name)
+        if found and (beside is None or Path(str(found.locate_file(""))) == beside.parent):
+            return found.version
+    return None
 
 
 def find_folder(module: str) -> Path | None:
@@ -187,7 +194,7 @@ def find_triton() -> str | None:
     written = re.search(
         r"^__version__ = ['\"]([^'\"]+)", read_text(folder / "__init__.py") or "", re.M
     )
-    return find_version(TRITON_DISTRIBUTIONS) or (written[1] if written else "unknown")
+    return find_version(TRITON_DISTRIBUTIONS, folder) or (written[1] if written else "unknown")
 
 
 def is_peer(module: str, folder: Path) -> bool:

@@ -14,12 +14,11 @@ from rocmoe.ops.core.errors import RocmoeError, nearest
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.launch import Recorded, recording
-from rocmoe.ops.core.spec import OpSpec, Row, list_ops
+from rocmoe.ops.core.spec import OpSpec, list_ops
 from rocmoe.ops.core.workbench import Workbench
 from rocmoe.ops.gcn.audit import Audit, audit
 from rocmoe.ops.gcn.kernel_code import KernelCode, read_kernel_codes, read_text
-from rocmoe.profiles.model import load_model
-from rocmoe.profiles.suites import find_cases, list_cases
+from rocmoe.profiles.suites import find_axis, find_cases, list_cases, make_model_row
 
 BACKEND = "triton"
 #: What files that hold code are called.
@@ -104,7 +103,7 @@ def choose_case(spec: OpSpec, settings: Settings) -> Case:
     case = max(ordinary, key=lambda each: spec.cost(each).bytes_read)
     if settings.tokens is None:
         return case
-    sizes = {**case.sizes, _find_axis(spec): settings.tokens}
+    sizes = {**case.sizes, find_axis(spec): settings.tokens}
     return spec.check_case(replace(case, sizes=sizes))
 
 
@@ -115,16 +114,10 @@ def _is_ordinary(spec: OpSpec, case: Case) -> bool:
 
 
 def _make_model_case(spec: OpSpec, model: str, tokens: int) -> Case:
-    shape = spec.from_model(load_model(model).values())
-    if shape is None:
+    row = make_model_row(spec, model, tokens)
+    if row is None:
         raise RocmoeError(f"model {model} has no use for {spec.name}; see `rocmoe list models`")
-    dtype = "bf16" if "bf16" in spec.dtypes else spec.dtypes[0]
-    sizes = {_find_axis(spec): tokens, **shape[0]}
-    return spec.make_case(Row("full", sizes, dtype, shape[1], spec.patterns[0], spec.layouts[0]))
-
-
-def _find_axis(spec: OpSpec) -> str:
-    return next(name for name in ("T", "B") if name in spec.sizes)
+    return spec.make_case(row)
 
 
 def find_implementation(spec: OpSpec, case: Case) -> Implementation:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 import msgspec
 
 from rocmoe.profiles.artifact import Artifact, Result
-from rocmoe.profiles.outcome import BAD, count_statuses, list_gaps
-from rocmoe.profiles.report import TOLD, tell_finding
+from rocmoe.profiles.outcome import BAD, RAN, Exit, count_statuses, judge_run, list_gaps
+from rocmoe.profiles.report import tell_finding
 from rocmoe.profiles.sanitize import split_order
 from rocmoe.references.judging.verdict import Finding
 
 COLUMNS = ("op", "kernel", "device", "order", "runs", "pass", "not pass", "verdict")
+
+#: Results whose judge's findings are told: they mostly follow from what a sanitizer found.
+TOLD = 3
 
 #: What a finding cannot be about, whatever was run.
 NOT_MODELLED = (
@@ -34,12 +37,22 @@ class Told:
         """The check and what happened; the instruction and its source; where and when first."""
         finding, cases = self.finding, list(self.cases)
         more = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
+        case = f"; {cases[0]}{more}" if cases != [finding.output] else ""
         return [
             f"{finding.check}: {finding.found}",
             f"    {finding.where}",
-            f"    {finding.place} of {finding.output}; order {', '.join(self.orders)}; "
-            f"{cases[0]}{more}",
+            f"    {finding.place} of {finding.output}; order {', '.join(self.orders)}{case}",
         ]
+
+
+def judge_sanitized(artifact: Artifact) -> Exit:
+    """As `judge_run`, but inconclusive where no kernel was launched, so that nothing was watched."""
+    outcome = judge_run(artifact)
+    return outcome if outcome is not Exit.PASSED or _list_watched(artifact) else Exit.INCONCLUSIVE
+
+
+def _list_watched(artifact: Artifact) -> list[Result]:
+    return [result for result in artifact.results if result.counts]
 
 
 def summarize_orders(artifact: Artifact) -> list[list[str]]:
@@ -112,4 +125,7 @@ def list_untested(artifact: Artifact) -> list[str]:
             msgspec.structs.replace(result, backend=backend, variant=variant or "default")
         )
     gaps = list_gaps(msgspec.structs.replace(artifact, results=folded))
+    ran = sum(result.status in RAN for result in artifact.results)
+    if idle := ran - len(_list_watched(artifact)):
+        gaps.append(f"{idle} run(s) launched no kernel or ended early: nothing was watched")
     return [*gaps, NOT_MODELLED]

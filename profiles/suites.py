@@ -58,16 +58,24 @@ def _reseed(case: Case, seed: int) -> Case:
 
 
 def _expand_models(spec: OpSpec, tokens: Sequence[int]) -> Iterator[Row]:
-    axis = next(name for name in ("T", "B") if name in spec.sizes)
+    rows = (make_model_row(spec, model, count) for model in list_models() for count in tokens)
+    return (row for row in rows if row is not None)
+
+
+def make_model_row(spec: OpSpec, model: str, tokens: int) -> Row | None:
+    """An op as a model uses it, for some tokens or rows; None where it does not use it."""
+    shape = spec.from_model(load_model(model).values())
+    if shape is None:
+        return None
     dtype = "bf16" if "bf16" in spec.dtypes else spec.dtypes[0]
-    for model in list_models():
-        shape = spec.from_model(load_model(model).values())
-        if shape is None:
-            continue
-        for count in tokens:
-            sizes = {axis: count, **shape[0]}
-            pattern, layout = spec.patterns[0], spec.layouts[0]
-            yield Row("full", sizes, dtype, shape[1], pattern, layout, f"{model} at {count}")
+    sizes = {find_axis(spec): tokens, **shape[0]}
+    pattern, layout = spec.patterns[0], spec.layouts[0]
+    return Row("full", sizes, dtype, shape[1], pattern, layout, f"{model} at {tokens}")
+
+
+def find_axis(spec: OpSpec) -> str:
+    """The size that counts tokens, or rows."""
+    return next(name for name in ("T", "B") if name in spec.sizes)
 
 
 def _find_largest_tensor(spec: OpSpec, row: Row) -> int:

@@ -152,9 +152,7 @@ def _describe(spec: OpSpec, case: Case) -> dict[str, Value]:
     return {**words, **case.params, **derived, **case.sizes}
 
 
-def _make_function(
-    spec: OpSpec, loaded: LoadedKernel, case: Case | None
-) -> Callable[..., None]:
+def _make_function(spec: OpSpec, loaded: LoadedKernel, case: Case | None) -> Callable[..., None]:
     """A destination-passing function of the op's own signature, for one case."""
     described = _describe(spec, case) if case else {}
 

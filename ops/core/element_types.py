@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 #: Types of scalar arguments, which tensors have too: name to bytes.
 SCALARS: Mapping[str, int] = {
-    **{"i32": 4, "u32": 4, "i64": 8, "u64": 8},
-    **{"f32": 4, "f64": 8, "bf16": 2, "f16": 2},
+    "i32": 4, "u32": 4, "i64": 8, "u64": 8,
+    "f32": 4, "f64": 8, "bf16": 2, "f16": 2,
 }
 ELEMENTS: Mapping[str, int] = {**SCALARS, "i8": 1, "u8": 1, "i16": 2, "u16": 2}
 

@@ -64,7 +64,7 @@ def _or(*values: int) -> int:
 
 
 _FUNCTIONS: Mapping[str, Callable[..., int]] = {
-    "max": max,
+    "max": lambda *values: max(values),
     "or": _or,
     "alignto": _align,
     "totalnumvgprs": _count_vgprs,

@@ -15,12 +15,10 @@ from rocmoe.ops.gcn.instruction import Instruction
 
 #: Bits that a lane loads or stores; `format`: as many as the buffer's format says.
 WIDTHS = ("b8", "b16", "b32", "b64", "b96", "b128", "format")
-#: What writes caches back or empties them moves nothing of a lane's.
-KINDS = (*CLASSES, "cache")
 #: Every count there is, in the order in which they are kept.
 COUNTS = (
     "instructions",
-    *(f"instructions_{name}" for name in KINDS),
+    *(f"instructions_{name}" for name in CLASSES),
     "dpp",
     *(f"{kind}s_{width}" for kind in ("load", "store") for width in WIDTHS),
 )
@@ -44,7 +42,7 @@ _MOVES = {"vmem_load": "load", "vmem_store": "store"}
 
 
 def classify_any(instruction: Instruction) -> str:
-    """The class of an instruction of any architecture, one of `KINDS`."""
+    """The class of an instruction of any architecture, one of CLASSES."""
     kind = classify(_rename(instruction))
     return "cache" if kind == "vmem_load" and not find_width(instruction) else kind
 

@@ -1,10 +1,10 @@
 """LDS bank conflicts, by a stated model.
 
-LDS has banks of 4 bytes, 32 of them (64 on gfx950), and serves one dword a bank and cycle: lanes in
-groups that together ask for one dword of each bank, so 32 lanes of 4 bytes, 16 of 8, 8 of 12 or
-16 at a time.  A group takes as many cycles as the bank that most distinct dwords of it lie in; those beyond
-the first are conflicts.  Lanes that read the same dword share it.  The real grouping of lanes for
-wide accesses is not documented, so the count says which of two access patterns is worse.
+LDS has banks of 4 bytes, 32 of them (64 on gfx950), and serves one dword a bank and cycle: lanes
+in groups that together ask for one dword of each bank, so 32 lanes of 4 bytes, 16 of 8, 8 of 12 or
+16 at a time.  A group takes as many cycles as the bank that most distinct dwords of it lie in;
+those beyond the first are conflicts.  Lanes that read the same dword share it.  The real grouping
+of lanes for wide accesses is not documented, so the count says which of two patterns is worse.
 (CDNA3 ISA, 11.1 LDS: overview; CDNA4 ISA, the same.)
 """
 

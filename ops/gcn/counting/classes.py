@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rocmoe.ops.gcn.instruction import Instruction
-from rocmoe.ops.gcn.operands import Register
 
 #: In the order in which they are printed.
 CLASSES = (
@@ -14,6 +13,7 @@ CLASSES = (
     "vmem_load",
     "vmem_store",
     "vmem_atomic",
+    "cache",
     "lds_load",
     "lds_store",
     "lds_atomic",
@@ -26,6 +26,8 @@ CLASSES = (
 _LANES = ("ds_bpermute", "ds_permute", "ds_swizzle")
 _FLOW = ("s_branch", "s_cbranch", "s_setpc", "s_swappc", "s_call", "s_endpgm")
 _NOPS = ("s_nop", "v_nop", "s_sleep", "s_setprio", "ds_nop")
+#: What writes caches back or empties them moves nothing of a lane's.
+_CACHE = ("buffer_wb", "buffer_inv")
 _SCALAR_MEMORY = (
     "s_load",
     "s_buffer",
@@ -66,6 +68,8 @@ def _classify_lds(name: str) -> str:
 
 
 def _classify_memory(instruction: Instruction) -> str:
+    if instruction.name.startswith(_CACHE):
+        return "cache"
     if "atomic" in instruction.name:
         return "vmem_atomic"
     return "vmem_store" if "_store" in instruction.name else "vmem_load"
@@ -79,14 +83,3 @@ def loaded_bytes(instruction: Instruction) -> int:
     if "short" in name:
         return 2
     return 1 if "byte" in name else 0
-
-
-def has_scratch(instruction: Instruction) -> bool:
-    """Whether it accesses the lanes' private memory: a spill, or an array on the stack."""
-    if instruction.name.startswith("scratch_"):
-        return True
-    resource = instruction.operands[2].value if len(instruction.operands) > 2 else None
-    private = isinstance(resource, Register) and resource == Register("s", 0, 4)
-    return (
-        instruction.name.startswith("buffer_") and private and "offen" not in instruction.modifiers
-    )

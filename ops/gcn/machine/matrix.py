@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 
@@ -16,9 +16,10 @@ from rocmoe.ops.gcn.machine.step import Run
 from rocmoe.ops.gcn.operands import Register
 from rocmoe.ops.gcn.program import Program
 from rocmoe.ops.gcn.semantics.mfma import MFMA, Mfma
+from rocmoe.ops.gcn.semantics.mfma_scaled import MICROSCALED
 from rocmoe.ops.gcn.semantics.words import Array
 
-_EVERY_LANE = np.ones((1, WAVE), np.bool_)
+EVERY_LANE = np.ones((1, WAVE), np.bool_)
 
 
 def _plain(name: str) -> str:
@@ -45,7 +46,7 @@ def list_matrix(arch: str) -> Mapping[str, Mfma]:
 
 def lower(program: Program, instruction: Instruction) -> Run | None:
     """What an MFMA does; None for any other."""
-    if not instruction.name.startswith("v_mfma"):
+    if not instruction.name.startswith("v_mfma") or instruction.name in MICROSCALED:
         return None
     mfma = list_matrix(program.target.architecture).get(_plain(instruction.name))
     modifiers = instruction.modifiers
@@ -58,21 +59,17 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
         negated = modifiers["neg"]
         assert isinstance(negated, tuple)
         blgp = sum(bit << at for at, bit in enumerate(negated))
-    a, b = (_rows(program, instruction, at, mfma.source_registers) for at in (1, 2))
-    c = _rows(program, instruction, 3, mfma.result_registers, mfma.result)
-    register = instruction.operands[0].value
-    assert isinstance(register, Register)
-    first, count = vector_number(register), mfma.result_registers
+    a, b = (read_rows(program, instruction, at, mfma.source_registers) for at in (1, 2))
+    c = read_rows(program, instruction, 3, mfma.result_registers, mfma.result)
+    write = write_rows(program, instruction, mfma.result_registers, EVERY_LANE)
 
     def run(machine: Machine) -> None:
-        result = mfma.compute(a(machine), b(machine), c(machine), cbsz, abid, blgp)
-        for at in range(count):
-            machine.set_vector(first + at, np.ascontiguousarray(result[..., at]), _EVERY_LANE)
+        write(machine, mfma.compute(a(machine), b(machine), c(machine), cbsz, abid, blgp))
 
     return run
 
 
-def _rows(
+def read_rows(
     program: Program, instruction: Instruction, at: int, count: int, kind: str = "u32"
 ) -> Source:
     """An operand of several registers, u32 [n, 64, count]; a constant is in each element."""
@@ -89,3 +86,20 @@ def _rows(
         raise unsupported(program, instruction, f"operand {instruction.operands[at]} of {count}")
     first = vector_number(register)
     return lambda machine: np.stack([machine.vector(first + i) for i in range(count)], axis=-1)
+
+
+def write_rows(
+    program: Program, instruction: Instruction, count: int, lanes: Array | None = None
+) -> Callable[[Machine, Array], None]:
+    """Writing u32 [n, 64, count] to the registers of the first operand; lanes: those of EXEC if
+    None."""
+    register = instruction.operands[0].value
+    if not isinstance(register, Register) or not is_vector(register) or register.count != count:
+        raise unsupported(program, instruction, f"operand {instruction.operands[0]} of {count}")
+    first = vector_number(register)
+
+    def write(machine: Machine, rows: Array) -> None:
+        for at in range(count):
+            machine.set_vector(first + at, np.ascontiguousarray(rows[..., at]), lanes)
+
+    return write

@@ -31,10 +31,20 @@ class Owners:
         self._index = {way: np.zeros(pieces, np.int32) for way in ("store", "load")}
         self._atomic = np.zeros(pieces, np.bool_)
         self._sealed = np.zeros(len(workgroups), np.int32)
+        self._published = np.zeros(len(workgroups), np.int32)
+        self._members = np.arange(int(slots.max()) + 1)
 
     def open(self, waves: Array, tickets: Array) -> None:
         """A barrier opened: these waves' accesses up to the tickets are ordered before the rest."""
         self._sealed[waves] = tickets
+
+    def publish(self, waves: Array, tickets: Array) -> None:
+        """These waves make an atomic: their accesses up to the tickets are behind them, and those
+        of their workgroups' other waves up to the last barrier."""
+        own = np.maximum(self._published[waves], tickets)
+        members = (waves - self.slots[waves])[:, None] + self._members
+        self._published[members] = np.maximum(self._published[members], self._sealed[members])
+        self._published[waves] = own
 
     def visit(self, record: Record) -> Iterator[Conflict]:
         """The conflicts of a record with what was before it; then it is taken into account."""
@@ -65,9 +75,8 @@ class Owners:
         bad = self._unordered(writers, self._ticket[pieces], waves)
         if record.is_atomic:
             bad &= ~self._atomic[pieces]
-        yield from self._sort_out(
-            record, bad, writers, self._index["store"][pieces], lane, "stored"
-        )
+        tickets, indices = self._ticket[pieces], self._index["store"][pieces]
+        yield from self._sort_out(record, bad, writers, tickets, indices, lane, "stored")
 
     def _against_reader(self, record: Record, pieces: Array, lane: Array) -> Iterator[Conflict]:
         for table, tickets in zip(self._readers, self._read_tickets, strict=True):
@@ -75,21 +84,21 @@ class Owners:
             if (readers == _NOBODY).all():
                 continue
             bad = self._unordered(readers, tickets[pieces], record.waves[lane])
-            indices = self._index["load"][pieces]
-            yield from self._sort_out(record, bad, readers, indices, lane, "read")
+            earlier, indices = tickets[pieces], self._index["load"][pieces]
+            yield from self._sort_out(record, bad, readers, earlier, indices, lane, "read")
 
     def _store(self, record: Record, pieces: Array, lane: Array) -> Iterator[Conflict]:
         waves = record.waves[lane]
         self._writer[pieces] = waves
         self._ticket[pieces] = record.tickets[lane]
         self._index["store"][pieces] = record.index
-        self._atomic[pieces] = record.kind == "atomic"
+        self._atomic[pieces] = record.is_atomic
         winners = self._writer[pieces]
         lost = winners != waves
-        if record.kind == "store" and lost.any():
-            indices = np.full(len(pieces), record.index)
+        if not record.is_atomic and lost.any():
+            tickets, indices = self._ticket[pieces], np.full(len(pieces), record.index)
             alike = record.stands
-            yield from self._sort_out(record, lost, winners, indices, lane, "stored", alike)
+            yield from self._sort_out(record, lost, winners, tickets, indices, lane, "stored", alike)
 
     def _load(self, record: Record, pieces: Array, lane: Array) -> None:
         waves, tickets = record.waves[lane], record.tickets[lane]
@@ -115,6 +124,7 @@ class Owners:
         record: Record,
         bad: Array,
         others: Array,
+        tickets: Array,
         indices: Array,
         lane: Array,
         did: str,
@@ -123,9 +133,9 @@ class Owners:
         """Conflicts apart from those that are but worth a note."""
         if not bad.any():
             return
-        fetched = record.fetched[lane] & (
-            self.workgroups[np.maximum(others, 0)] != self.workgroups[record.waves[lane]]
-        )
+        known = np.maximum(others, 0)
+        fetched = record.fetched[lane] & (tickets <= self._published[known])
+        fetched &= self.workgroups[known] != self.workgroups[record.waves[lane]]
         alike = record.repeats if alike is None else alike
         repeats = np.zeros(len(bad), np.bool_)
         if alike is not None and did == "stored":

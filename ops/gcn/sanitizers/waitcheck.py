@@ -91,7 +91,8 @@ class Waitcheck(Observer):
         def describe(row: int, lane: int) -> str:
             wave = np.arange(machine.waves)[machine.sel][row]
             own = int(counter.issued[wave]) - (name in use.counters)
-            allowed = own - int(pending.tickets[name][wave])
+            ordered = int(counter.unordered[wave]) <= int(counter.done[wave])
+            allowed = own - int(pending.tickets[name][wave]) if ordered else 0
             way = "read" if dword in use.footprint.reads else "overwritten"
             filler = program.instructions[pending.index]
             return (

@@ -89,7 +89,7 @@ def _count_lower_lanes(mask: Array, addend: Array, lane: Array, half: int) -> Ar
     return count_ones(mask & field_mask(below, mask)) + addend
 
 
-def _step_random(word: Array) -> Array:
+def step_random(word: Array) -> Array:
     feedback = np.where((word >> np.uint32(31)) != 0, np.uint32(197), np.uint32(0))
     return (word << np.uint32(1)) ^ feedback
 
@@ -152,7 +152,7 @@ LANE_COUNTS: tuple[Row, ...] = (
 
 OPERATIONS = table(
     *(declare(*row) for row in (*ONE, *TWO, *THREE, *LANE_COUNTS)),
-    declare("v_prng_b32", "u32", "u32", _step_random, "VOP1", GFX950_ONLY),
+    declare("v_prng_b32", "u32", "u32", step_random, "VOP1", GFX950_ONLY),
     # The last source is the instruction's `bitop3:` value.
     declare("v_bitop3_b32", "u32 u32 u32 u8", "u32", _apply_truth_table, "VOP3", GFX950_ONLY),
     declare("v_bitop3_b16", "u16 u16 u16 u8", "u16", _apply_truth_table, "VOP3", GFX950_ONLY),

@@ -1,4 +1,4 @@
-"""Multiply-add with one rounding (v_fma, v_fmac, v_fma_mix), unfused v_mad_f16, and dot products.
+"""Multiply-add with one rounding (v_fma, v_fmac, v_fma_mix), unfused v_mad, and dot products.
 
 A binary32 product is exact in binary64; the sum is rounded to odd there, so that the rounding to
 binary32 is the only one that shows (Boldo and Melquiond, "Emulation of FMA and correctly rounded
@@ -14,13 +14,15 @@ from typing import cast
 
 import numpy as np
 
-from rocmoe.ops.gcn.semantics.citation import cdna3, cdna4
+from rocmoe.ops.gcn.semantics.citation import cdna2, cdna3, cdna4
+from rocmoe.ops.gcn.semantics.float_arithmetic import multiply, multiply_legacy
 from rocmoe.ops.gcn.semantics.float_format import (
     F16,
     F32,
     Array,
     FloatFormat,
     biased_exponent,
+    flush_denormals,
     narrow,
     quietly,
     settle_nans,
@@ -112,6 +114,21 @@ def mad_f16(a: Array, b: Array, c: Array) -> Array:
     return settle_nans(np.asarray(product + c), product, c)
 
 
+def _mad_f32(multiplied: Callable[[Array, Array], Array]) -> Compute3:
+    @quietly
+    def compute(a: Array, b: Array, c: Array) -> Array:
+        """a * b rounded, then + c rounded; denormals count as zeros, between and after too."""
+        a, b, c = (flush_denormals(value) for value in (a, b, c))
+        product = flush_denormals(multiplied(a, b))
+        return settle_nans(flush_denormals(np.asarray(product + c)), product, c)
+
+    return compute
+
+
+mad_f32 = _mad_f32(multiply)
+mad_legacy_f32 = _mad_f32(multiply_legacy)
+
+
 def fma_mix_source(words: Array, op_sel: bool, op_sel_hi: bool) -> Array:
     """A source of v_fma_mix as f32: the word (op_sel_hi 0), or its low or high half, an f16."""
     if not op_sel_hi:
@@ -159,6 +176,7 @@ def dot2c_f32_bf16(a: Array, b: Array, c: Array) -> Array:
 
 
 _NEWER = ("gfx942", "gfx950")
+_GFX90A_ONLY = ("gfx90a",)
 _ADDEND_IS_D = "the third source is D"
 _WITH_CONSTANT = "the sources in the order S0, K, S1"
 
@@ -167,6 +185,13 @@ def _three(
     name: str, kind: str, compute: Compute3, note: str = "", archs: tuple[str, ...] = ARCHS
 ) -> Operation:
     return Operation(name, (kind,) * 3, (kind,), compute, cdna3(name.upper(), note), archs)
+
+
+def _mad(name: str, compute: Compute3 = mad_f32, note: str = "") -> Operation:
+    """Of f32, which later architectures have no more."""
+    return Operation(
+        name, ("f32",) * 3, ("f32",), compute, cdna2(name.upper(), note), _GFX90A_ONLY
+    )
 
 
 def _mix(name: str, result: str, compute: Compute3) -> Operation:
@@ -188,6 +213,11 @@ OPERATIONS = table(
     _three("v_mac_f16", "f16", mad_f16, _ADDEND_IS_D),
     _three("v_madak_f16", "f16", mad_f16),
     _three("v_madmk_f16", "f16", mad_f16, _WITH_CONSTANT),
+    _mad("v_mad_f32"),
+    _mad("v_mad_legacy_f32", mad_legacy_f32),
+    _mad("v_mac_f32", note=_ADDEND_IS_D),
+    _mad("v_madak_f32"),
+    _mad("v_madmk_f32", note=_WITH_CONSTANT),
     _three("v_fmac_f32", "f32", fma_f32, _ADDEND_IS_D),
     _three("v_fmac_f64", "f64", fma_f64, _ADDEND_IS_D),
     _three("v_fmaak_f32", "f32", fma_f32, archs=_NEWER),

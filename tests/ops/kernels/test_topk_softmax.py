@@ -33,7 +33,8 @@ spec = load_op("topk_softmax")
 implementation = Implementation("topk_softmax", "triton", topk_softmax)
 told = {}
 for words in json.load(sys.stdin):
-    verdict = examine(spec, parse_case(words), implementation, parse_device("cpu"), strict=True).verdict
+    case, device = parse_case(words), parse_device("cpu")
+    verdict = examine(spec, case, implementation, device, strict=True).verdict
     told[words] = [] if verdict.ok else [*verdict.failed, *map(str, verdict.findings[:2])]
 print(json.dumps(told))
 """

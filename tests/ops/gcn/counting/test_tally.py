@@ -19,6 +19,8 @@ BY_CLASS = {
     "s_memtime s[0:1]": "smem",
     "buffer_load_dwordx4 v[0:3], v4, s[0:3], 0 offen": "vmem_load",
     "global_store_short v0, v1, s[0:1]": "vmem_store",
+    "buffer_wbl2 sc1": "cache",
+    "buffer_inv sc1": "cache",
     "flat_atomic_add v0, v[2:3], v1": "vmem_atomic",
     "ds_read2_b32 v[0:1], v2 offset1:1": "lds_load",
     "ds_write_b8 v0, v1": "lds_store",
