@@ -65,11 +65,22 @@ def _compare(check: str, done: _Done, wanted: _Done, name: str, other: str) -> V
             check,
             _find_differences(found, due),
             output=found.declared.name,
-            found=lambda index, left=left: f"{format_element(left[index])} in {name}",
-            wanted=lambda index, right=right: f"{format_element(right[index])}, as in {other}",
+            found=_Teller(left, f" in {name}"),
+            wanted=_Teller(right, f", as in {other}"),
             detail=f"{name} against {other}",
         )
     return merge(judgement.verdict())
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Words for an element, called with its index."""
+
+    values: NDArray[np.generic]
+    suffix: str
+
+    def __call__(self, index: tuple[int, ...]) -> str:
+        return format_element(self.values[index]) + self.suffix
 
 
 def _find_differences(found: Memory, due: Memory) -> NDArray[np.bool_]:

@@ -46,7 +46,7 @@ class Told:
 
 
 def judge_sanitized(artifact: Artifact) -> Exit:
-    """As `judge_run`, but inconclusive where no kernel was launched, so that nothing was watched."""
+    """As `judge_run`, but inconclusive where no kernel was launched: nothing was watched."""
     outcome = judge_run(artifact)
     return outcome if outcome is not Exit.PASSED or _list_watched(artifact) else Exit.INCONCLUSIVE
 

@@ -19,6 +19,7 @@ from rocmoe.ops.core.errors import RocmoeError, nearest
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.kernel_launch import LoadedKernel, load_kernel, view_tensor
 from rocmoe.ops.core.spec import OpSpec, load_op
+from rocmoe.ops.gcn.machine.launch import Tensor
 
 NAME = "assembly"
 SUMMARY = "a kernel of a code object or an assembly file: assembly:FILE.toml"
@@ -158,7 +159,8 @@ def _make_function(spec: OpSpec, loaded: LoadedKernel, case: Case | None) -> Cal
 
     def launch(**given: Any) -> None:
         memories: dict[int, Any] = {}
-        values, tensors = dict(described), {}
+        values = dict(described)
+        tensors: dict[str, Tensor | None] = {}
         for argument in (*spec.inputs, *spec.outputs):
             value = given[argument.name]
             if argument.dtype and hasattr(value, "untyped_storage"):

@@ -26,7 +26,7 @@ class Memory:
     def read(self) -> NDArray[np.uint8]:
         """A copy of its bytes, u8 [elements, bytes of one]."""
         whole = self.view.memory[self.view.offset :][: self.view.extent]
-        return whole.reshape(-1, self.declared.itemsize).copy()
+        return np.array(whole.reshape(-1, self.declared.itemsize))
 
     def find_poison(self) -> NDArray[np.bool_]:
         """Of each byte, whether it holds the poison: bool, as `read`."""
@@ -70,8 +70,7 @@ def make_contents(declared: DeclaredTensor) -> NDArray[np.uint8] | None:
         random = np.random.Generator(np.random.PCG64(declared.seed))
         if is_float(kind):
             return encode(random.standard_normal(count), kind)
-        limits = np.iinfo(numpy_dtype(kind))
-        dtype = numpy_dtype(kind).type
-        return encode(random.integers(limits.min, limits.max, count, dtype, endpoint=True), kind)
-    values = {"zeros": np.zeros, "ones": np.ones, "arange": np.arange}[declared.fill](count)
-    return encode(values, kind)
+        return np.frombuffer(random.bytes(count * declared.itemsize), np.uint8)
+    if declared.fill == "arange":
+        return encode(np.arange(count), kind)
+    return encode(np.full(count, 1 if declared.fill == "ones" else 0), kind)

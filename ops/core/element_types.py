@@ -9,8 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 #: Types of scalar arguments, which tensors have too: name to bytes.
 SCALARS: Mapping[str, int] = {
-    "i32": 4, "u32": 4, "i64": 8, "u64": 8,
-    "f32": 4, "f64": 8, "bf16": 2, "f16": 2,
+    "i32": 4,
+    "u32": 4,
+    "i64": 8,
+    "u64": 8,
+    "f32": 4,
+    "f64": 8,
+    "bf16": 2,
+    "f16": 2,
 }
 ELEMENTS: Mapping[str, int] = {**SCALARS, "i8": 1, "u8": 1, "i16": 2, "u16": 2}
 
@@ -23,6 +29,12 @@ def is_float(kind: str) -> bool:
 def numpy_dtype(kind: str) -> np.dtype[np.generic]:
     """The little-endian dtype of a type; of bf16, which NumPy has none for, that of its bits."""
     return np.dtype("<u2" if kind == "bf16" else f"<{kind[0]}{ELEMENTS[kind]}")
+
+
+def integer_limits(kind: str) -> tuple[int, int]:
+    """The least and the greatest number of a type of integers."""
+    bits = 8 * ELEMENTS[kind]
+    return (0, 2**bits - 1) if kind.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def encode(values: ArrayLike, kind: str) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.arithmetic import Expression, Scope
 from rocmoe.ops.core.case import Value
-from rocmoe.ops.core.element_types import encode, is_float, numpy_dtype
+from rocmoe.ops.core.element_types import encode, integer_limits, is_float
 from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.guard import FencedTensor
 from rocmoe.ops.core.kernarg import LDS_BYTES, MOST_LANES, view_storage
@@ -187,8 +187,8 @@ def pack(value: Value, kind: str) -> bytes:
     if value is None or isinstance(value, str):
         raise RocmoeError(f"found {value!r}, wanted a number of type {kind}")
     if not is_float(kind):
-        limits = np.iinfo(numpy_dtype(kind))
-        if value != value // 1 or not limits.min <= value <= limits.max:
+        least, greatest = integer_limits(kind)
+        if value != value // 1 or not least <= value <= greatest:
             raise RocmoeError(f"found {value!r}, wanted a whole number that fits {kind}")
         value = int(value)
     return encode([value], kind).tobytes()

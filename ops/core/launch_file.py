@@ -7,6 +7,7 @@ or the tensors that the file itself declares.  The format is documented in docs/
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def read_launch_file(path: Path, code: Path | None = None) -> LaunchFile:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         beside = [entry.name for entry in path.parent.glob("*.toml")]
         raise RocmoeError(f"no launch file {path}{nearest(path.name, beside)}") from None
@@ -151,6 +152,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise RocmoeError(f"launch file {path} cannot be read: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise RocmoeError(f"{path} is not TOML: {error}") from None
+    return document
 
 
 def _error(path: Path, key: str, problem: str) -> RocmoeError:
@@ -208,7 +210,7 @@ class _Table:
 
     def expression(self, key: str, default: int | None = None) -> Expression:
         value = self.take(key, (int, float, str), "a number or an expression", default is not None)
-        return self._read(key, default if value is None else value)
+        return self._read(key, default if value is None and default is not None else value)
 
     def expressions(self, key: str) -> list[Expression]:
         return [self._read(key, text) for text in self.texts(key)]
@@ -284,7 +286,7 @@ def _read_tensor(table: _Table) -> DeclaredTensor:
 
 def _check_arguments(read: LaunchFile) -> None:
     ordered = sorted(read.arguments, key=lambda argument: argument.offset)
-    for before, argument in zip(ordered, ordered[1:], strict=False):
+    for before, argument in itertools.pairwise(ordered):
         if argument.offset < before.offset + before.size:
             raise read.error(
                 argument.key,

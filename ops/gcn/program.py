@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from rocmoe.ops.core.errors import RocmoeError, unknown
 from rocmoe.ops.gcn.descriptor import KernelDescriptor
@@ -58,6 +59,8 @@ class Program:
         return self.instructions[kernel.entry : kernel.end]
 
     def where(self, instruction: Instruction) -> str:
-        """`FILE:LINE: TEXT`, with the place in the compiled source where it is known."""
-        source = f" ({instruction.source})" if instruction.source else ""
+        """`FILE:LINE: TEXT`, with the place in the compiled source where it is known: its file
+        without folders, which are those of the machine that compiled it."""
+        known = instruction.source
+        source = f" ({replace(known, file=PurePath(known.file).name)})" if known else ""
         return f"{self.file}:{instruction.line}: {instruction.text}{source}"

@@ -36,7 +36,7 @@ def test_every_version_is_kept_and_still_read(version, tmp_path):
 
 
 def test_what_is_written_follows_the_schema(tmp_path):
-    write_artifact(read_artifact(KEPT / "v1.json"), tmp_path / "new.json")
+    write_artifact(read_artifact(KEPT / f"v{VERSION}.json"), tmp_path / "new.json")
     jsonschema.validate(json.loads((tmp_path / "new.json").read_text()), make_schema())
 
 

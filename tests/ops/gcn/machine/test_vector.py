@@ -34,6 +34,11 @@ v_dot2c_i32_i16_e32 v0, v1, v2 | v0=5 v1=00020003 v2=ffff0001 | v0=6
 v_dot4c_i32_i8_e32 v0, v1, v2 | v0=5 v1=01020304 v2=01010101 | v0=f
 v_fmaak_f32 v0, v1, v2, 0x40400000 | v1=40000000 v2=40000000 | v0=40e00000
 v_fmamk_f32 v0, v1, 0x40400000, v2 | v1=40000000 v2=3f800000 | v0=40e00000
+gfx90a: v_madmk_f32 v0, v1, 0x40400000, v2 | v1=40000000 v2=3f800000 | v0=40e00000
+gfx90a: v_madak_f32 v0, v1, v2, 0x40400000 | v1=40000000 v2=40000000 | v0=40e00000
+gfx90a: v_mac_f32_e32 v0, v1, v2 | v0=3f800000 v1=40000000 v2=40400000 | v0=40e00000
+gfx90a: v_mad_f32 v0, -v1, |v2|, v3 | v1=40000000 v2=c0400000 v3=3f800000 | v0=c0a00000
+gfx90a: v_mad_legacy_f32 v0, v1, v2, v3 | v1=7f800000 v2=0 v3=3f800000 | v0=3f800000
 v_accvgpr_write_b32 a5, v1 | v1=dead exec=f0 | a5=dead
 v_accvgpr_write_b32 a5, 1.0 | exec=1 | a5=3f800000
 v_accvgpr_read_b32 v1, a5 | a5=beef exec=ff | v1=beef

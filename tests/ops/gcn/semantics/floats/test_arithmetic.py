@@ -173,7 +173,6 @@ MAD_F16 = [((0x7BFF, 0x4000, 0xFBFF), (0x7C00,)), ((0x4000, 0x4200, 0x3C00), (0x
 MAD_F32 = [
     ((0x3F800001, 0x3F800001, 0xBF800000), (0x34800000,)),
     ((0x7F7FFFFF, 0x40000000, 0xFF7FFFFF), (0x7F800000,)),
-    ((0x807FFFFF, 0x7F000000, 0x80000000), (0x80000000,)),
     ((0x00800000, 0x3F000000, 0x00800000), (0x00800000,)),
     ((0x00800000, 0x3FC00000, 0x80800000), (0x00000000,)),
     ((0x3F800000, 0x40000000, 0x007FFFFF), (0x40000000,)),
@@ -183,7 +182,10 @@ ZERO_TIMES_INFINITY = [
     ((0x00000000, 0x7F800000, 0x3F800000), (0xFFC00000,)),
     ((0x7F800000, 0x00000001, 0x3F800000), (0xFFC00000,)),
 ]
+SIGNED_ZERO = [((0x807FFFFF, 0x7F000000, 0x80000000), (0x80000000,))]
+MAD_F32_ALONE = [*MAD_F32, *ZERO_TIMES_INFINITY, *SIGNED_ZERO]
 LEGACY_F32 = [(sources, (0x3F800000,)) for sources, _ in ZERO_TIMES_INFINITY]
+LEGACY_F32 += [(sources, (0x00000000,)) for sources, _ in SIGNED_ZERO]
 MIX_F16 = [
     ((0x3F800000, 0x3F800000, 0x3F800000), (0x4000,)),
     ((0x47800000, 0x3F800000, 0x00000000), (0x7C00,)),
@@ -205,11 +207,11 @@ FUSED_ROWS = {
     "v_mac_f16": MAD_F16,
     "v_madak_f16": MAD_F16,
     "v_madmk_f16": MAD_F16,
-    "v_mad_f32": [*MAD_F32, *ZERO_TIMES_INFINITY],
+    "v_mad_f32": MAD_F32_ALONE,
     "v_mad_legacy_f32": [*MAD_F32, *LEGACY_F32],
-    "v_mac_f32": [*MAD_F32, *ZERO_TIMES_INFINITY],
-    "v_madak_f32": [*MAD_F32, *ZERO_TIMES_INFINITY],
-    "v_madmk_f32": [*MAD_F32, *ZERO_TIMES_INFINITY],
+    "v_mac_f32": MAD_F32_ALONE,
+    "v_madak_f32": MAD_F32_ALONE,
+    "v_madmk_f32": MAD_F32_ALONE,
     "v_fmac_f32": FMA_F32,
     "v_fmac_f64": FMA_F64,
     "v_fmaak_f32": FMA_F32,
