@@ -94,7 +94,7 @@ def test_reads_tritons_source_lines_and_arguments() -> None:
     reduce = next(i for i in program.instructions if i.dpp)
     assert reduce.source == SourceLocation("triton/language/standard.py", 206, 20)
     assert program.where(reduce) == (
-        f"row_top2.gfx942.s:{reduce.line}: {reduce.text} (triton/language/standard.py:206:20)"
+        f"row_top2.gfx942.s:{reduce.line}: {reduce.text} (standard.py:206:20)"
     )
     assert program.instructions[0].source == SourceLocation("kernels/kernels.py", 4, 0)
 
