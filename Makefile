@@ -68,7 +68,7 @@ for name in ("torch", "triton", "triton-rocm", "pytorch-triton-rocm"):
             sys.exit("setup: torch is importable but has no package metadata, so that pip would replace it")
 endef
 
-.PHONY: help setup test validate selftest bench-sim lint format typecheck check wheel sdist install clean
+.PHONY: help setup test validate selftest sanitize budget bench-sim lint format typecheck check wheel sdist install clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -102,6 +102,13 @@ validate: $(READY) ## validate every op on this machine
 
 selftest: $(READY) ## run deliberately wrong kernels: each must be caught
 	@$(BIN)/rocmoe selftest $(ARGS)
+
+sanitize: $(READY) ## run the Triton kernels as AMD code with every sanitizer watching
+	@$(BIN)/rocmoe sanitize topk_softmax $(ARGS)
+
+budget: $(READY) ## hold the Triton kernels' AMD code against .ci/budget.toml
+	@$(BIN)/rocmoe isa topk_softmax --arch gfx90a,gfx942,gfx950 --budget .ci/budget.toml $(ARGS)
+	@$(BIN)/rocmoe validate topk_softmax --backend triton --suite smoke --budget .ci/budget.toml
 
 bench-sim: $(READY) ## time the simulator, on one core, with and without its sanitizers
 	@$(BIN)/python tests/benchmarks/bench_sim.py $(ARGS)

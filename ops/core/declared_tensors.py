@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rocmoe.ops.core.element_types import encode, is_float, numpy_dtype
+from rocmoe.ops.core.element_types import encode, is_float
 from rocmoe.ops.core.guard import POISONS, FencedTensor
 from rocmoe.ops.core.kernel_launch import view_tensor
 from rocmoe.ops.core.launch_file import DeclaredTensor

@@ -22,8 +22,9 @@ POISONS = (0x7FFF, 0xFFFE)
 RED_ZONE_BYTES = 4096
 STRIDED_GAP = 10
 
-#: Memory that was handed out poisoned since `forget_unwritten`: address to bytes and poison.
-_handed_out: dict[int, tuple[int, int]] = {}
+#: Memory that was handed out poisoned since `forget_unwritten`: by its address what tells whether
+#: the storage still lives, and the poison.
+_handed_out: dict[int, tuple[Any, int]] = {}
 
 #: The torch operations that hand out memory as it is.
 ALLOCATIONS = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "resize_"})
@@ -68,6 +69,7 @@ class FencedTensor:
         if values is None:
             _note_unwritten(self.buffer.untyped_storage(), poison)
         else:
+            _handed_out.pop(self.buffer.untyped_storage().data_ptr(), None)
             self.tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
         self._before.copy_(self._words)
 
@@ -135,18 +137,26 @@ def forget_unwritten() -> None:
     _handed_out.clear()
 
 
-def find_unwritten(memory: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+def find_unwritten(memory: NDArray[np.uint8], itemsize: int = 2) -> NDArray[np.bool_] | None:
     """Of each byte of a storage, whether it was handed out poisoned and still holds that; None for
-    memory that was not handed out so."""
-    size, poison = _handed_out.get(memory.ctypes.data, (-1, 0))
-    if size != memory.size or size % 2:
+    memory that was not handed out so.
+
+    itemsize: bytes of an element, all of which hold poison where none of it was written.
+    """
+    storage, poison = _handed_out.get(memory.ctypes.data, (None, 0))
+    unit = max(itemsize, 2)
+    # The address of a storage that is gone may be that of another by now.
+    if storage is None or storage.expired() or memory.size % unit:
         return None
-    return np.asarray(np.repeat(memory.view(np.uint16) == POISONS[poison], 2))
+    held = (memory.view(np.uint16) == POISONS[poison]).reshape(-1, unit // 2).all(axis=1)
+    return np.asarray(np.repeat(held, unit))
 
 
 def _note_unwritten(storage: Any, poison: int) -> None:
+    from torch.multiprocessing.reductions import StorageWeakRef
+
     if storage.device.type == "cpu":
-        _handed_out[storage.data_ptr()] = (storage.nbytes(), poison)
+        _handed_out[storage.data_ptr()] = (StorageWeakRef(storage), poison)
 
 
 def _poison_storage(tensor: Any, poison: int) -> None:

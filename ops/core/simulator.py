@@ -158,7 +158,8 @@ def _make_observers(checks: tuple[str, ...]) -> tuple[Observer, ...]:
 def _mark_unwritten(slot: Slot) -> Slot:
     if not isinstance(slot.value, Tensor):
         return slot
-    return replace(slot, value=replace(slot.value, unwritten=find_unwritten(slot.value.memory)))
+    unwritten = find_unwritten(slot.value.memory, slot.value.itemsize)
+    return replace(slot, value=replace(slot.value, unwritten=unwritten))
 
 
 def _tell(report: Report, fault: Fault) -> FaultRecord:

@@ -103,9 +103,7 @@ def collect_values() -> Case:
         np.testing.assert_array_equal(np.sort(kept[: len(wanted)]), wanted)
 
     given = {"x": torch.from_numpy(x), "kept": kept, "number": number, "largest": largest}
-    return Case(
-        kernels.collect_values, 3, given | {"n": 1500, "limit": 100, "BLOCK": 512}, check
-    )
+    return Case(kernels.collect_values, 3, given | {"n": 1500, "limit": 100, "BLOCK": 512}, check)
 
 
 def sum_last() -> Case:

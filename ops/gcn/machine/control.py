@@ -11,6 +11,7 @@ from rocmoe.ops.gcn.machine.code import address_of, find_index
 from rocmoe.ops.gcn.machine.fault import unsupported
 from rocmoe.ops.gcn.machine.machine import EXEC, M0, VCC, Machine
 from rocmoe.ops.gcn.machine.modes import list_modes
+from rocmoe.ops.gcn.machine.overflow import BIT, find_clamp
 from rocmoe.ops.gcn.machine.scalar import write_scalar
 from rocmoe.ops.gcn.machine.sources import scalar_source
 from rocmoe.ops.gcn.machine.step import Outcome, Run, Transfer
@@ -173,7 +174,9 @@ def _set_mode(program: Program, instruction: Instruction) -> Run:
     assert isinstance(register, HardwareRegister)
     if register.number != _MODE or not isinstance(value, Integer):
         raise unsupported(program, instruction, "only constants may be written to MODE")
-    mask = (1 << register.size) - 1
+    # How the bit of FP16_OVFL is set, `find_clamp` finds from the whole program.
+    settled = 0 if find_clamp(program) is None else 1 << BIT
+    mask = ((1 << register.size) - 1) & ~(settled >> register.offset)
     modes = {mode >> register.offset & mask for mode in list_modes(program)}
     if modes != {value.value & mask}:
         raise unsupported(program, instruction, "it changes how floats are computed")

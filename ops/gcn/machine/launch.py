@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rocmoe.ops.core.errors import RocmoeError
+
+#: Lanes of a workgroup that the hardware can hold.
+MAX_LANES = 1024
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -45,12 +50,16 @@ class Slot:
 @dataclass(frozen=True)
 class Launch:
     """grid: in workgroups; block: in lanes; lds_bytes: those that the launch adds to the kernel's
-    own."""
+    own.  Raises RocmoeError for a workgroup that no GPU can hold."""
 
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     slots: tuple[Slot, ...]
     lds_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lanes <= MAX_LANES:
+            raise RocmoeError(f"a workgroup of {self.lanes} lanes; wanted 1 to {MAX_LANES}")
 
     @property
     def workgroups(self) -> int:

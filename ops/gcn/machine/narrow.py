@@ -46,12 +46,19 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
     if set(instruction.modifiers) - {"op_sel"}:
         raise unsupported(program, instruction, "a modifier of a conversion")
     clamp = check_clamp(program, instruction)
-    if operation := _conversions(arch, clamp).get(name):
-        return _convert(program, instruction, operation)
+    if operation := find_conversion(arch, name, clamp):
+        return lower_operation(program, instruction, operation)
     wide: Mapping[str, WideConversion] = _wide_conversions(clamp) if arch == "gfx950" else {}
     if name in wide:
         return _convert_wide(program, instruction, wide[name])
+    if name in ("v_cvt_sr_f16_f32", "v_cvt_sr_bf16_f32"):
+        raise unsupported(program, instruction, "which random bits it adds is not documented")
     return None
+
+
+def find_conversion(arch: str, name: str, clamp: bool = False) -> Operation | None:
+    """A conversion of up to two elements; clamp: whether MODE.FP16_OVFL is set."""
+    return _conversions(arch, clamp).get(name)
 
 
 def _selects(instruction: Instruction) -> tuple[int, int, int, int]:
@@ -61,18 +68,15 @@ def _selects(instruction: Instruction) -> tuple[int, int, int, int]:
     return first, second, third, fourth
 
 
-def _convert(program: Program, instruction: Instruction, operation: Operation) -> Run:
-    sources = [
-        _source(program, instruction, at, kind) for at, kind in enumerate(operation.sources)
-    ]
+def lower_operation(program: Program, instruction: Instruction, operation: Operation) -> Run:
+    """An instruction's operands, read and written as always, with any computation between."""
+    sources = [_source(program, instruction, at, kind) for at, kind in enumerate(operation.sources)]
     writes = _writes(program, instruction, operation)
     compute = operation.compute
 
     def run(machine: Machine) -> None:
         results = compute(*[source(machine) for source in sources])
-        for write, result in zip(
-            writes, results if len(writes) > 1 else (results,), strict=True
-        ):
+        for write, result in zip(writes, results if len(writes) > 1 else (results,), strict=True):
             write(machine, result, None)
 
     return run

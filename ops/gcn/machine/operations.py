@@ -72,3 +72,8 @@ def list_saturating(arch: str) -> Mapping[str, Operation]:
     tables = [module.SATURATING for module in _SATURATING]
     named = {name: operation for table in tables for name, operation in table.items()}
     return MappingProxyType({n: o for n, o in named.items() if arch in o.archs})
+
+
+def list_saturating_floats(arch: str) -> Mapping[str, Operation]:
+    """Conversions to floats of 8 bits with MODE.FP16_OVFL set."""
+    return packed_conversion.SATURATING_FLOAT_OPERATIONS.get(arch, MappingProxyType({}))

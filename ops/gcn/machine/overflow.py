@@ -117,8 +117,9 @@ def lower(program: Program, instruction: Instruction) -> Run | None:
     if not check_clamp(program, instruction):
         return None
     clamped = list_saturating_floats(arch).get(name) or _clamp(program, instruction, operation)
-    lowering = packed if packed.is_packed(name) else vector
-    return lowering.lower_operation(program, instruction, clamped)
+    if packed.is_packed(name):
+        return packed.lower_operation(program, instruction, clamped)
+    return vector.lower_operation(program, instruction, clamped)
 
 
 def _is_narrow(operation: Operation) -> bool:
@@ -150,10 +151,7 @@ def _clamp(program: Program, instruction: Instruction, operation: Operation) -> 
         halves = [half.view(np.float16) for half in split_halves(np.asarray(compute(*sources)))]
         values = [_pair(source) for source in sources]
         return join_halves(
-            *(
-                clamp_half(half, *(value[at] for value in values))
-                for at, half in enumerate(halves)
-            )
+            *(clamp_half(half, *(value[at] for value in values)) for at, half in enumerate(halves))
         )
 
     def _pair(source: Array) -> tuple[Array, Array]:

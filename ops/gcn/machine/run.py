@@ -9,6 +9,7 @@ import numpy as np
 
 from rocmoe.ops.gcn.machine.arena import Arena
 from rocmoe.ops.gcn.machine.fault import DeadlockError, Fault, FaultLog
+from rocmoe.ops.gcn.machine.hidden_arguments import list_hidden
 from rocmoe.ops.gcn.machine.launch import Launch, Slot, Tensor
 from rocmoe.ops.gcn.machine.lowering import Steps
 from rocmoe.ops.gcn.machine.machine import Machine, Placement
@@ -84,7 +85,7 @@ def _make_arena(kernel: Kernel, launch: Launch) -> Arena:
     """Memory with all tensors, and their addresses in the kernarg segment."""
     tensors = [slot.value for slot in launch.slots if isinstance(slot.value, Tensor)]
     arena = Arena(tensors, _size_kernarg(kernel, launch))
-    arena.fill_kernarg(launch.slots)
+    arena.fill_kernarg((*list_hidden(kernel, launch), *launch.slots))
     return arena
 
 

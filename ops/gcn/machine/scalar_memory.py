@@ -80,8 +80,11 @@ def _lower_move(program: Program, instruction: Instruction, found: re.Match[str]
 
 
 def _read_offset(program: Program, instruction: Instruction) -> Callable[[Machine], Array]:
-    """The third operand, a signed constant or a register, and the constant behind a register."""
-    operand = instruction.operands[2].value
+    """The third operand, a signed constant or a register, and the constant behind a register.
+
+    Assemblers take an instruction without it too: then it is 0.
+    """
+    operand = instruction.operands[2].value if len(instruction.operands) > 2 else Integer(0)
     fixed = read_offset(instruction)
     if isinstance(operand, Integer):
         constant = np.array([(operand.value & ~3) + (fixed & ~3)], np.int64)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.gcn.machine.launch import Launch
 from rocmoe.ops.gcn.machine.machine import EXEC, WAVE, Machine
 from rocmoe.ops.gcn.machine.modes import check_mode
 from rocmoe.ops.gcn.program import Kernel
 
-_MAX_LANES = 1024
 #: Scalar registers that come before the address of the kernel's arguments.
 _BEFORE_KERNARG = {
     "user_sgpr_private_segment_buffer": 4,
@@ -26,11 +24,9 @@ _BEFORE_KERNARG = {
 def set_up(machine: Machine, kernel: Kernel, launch: Launch) -> None:
     """Fill v0, EXEC, and the scalar registers of user data and workgroup numbers.
 
-    Raises RocmoeError for a workgroup that no GPU can hold, and for a mode that is not simulated.
+    Raises RocmoeError for a mode that is not simulated.
     """
     check_mode(kernel)
-    if not 0 < launch.lanes <= _MAX_LANES:
-        raise RocmoeError(f"a workgroup of {launch.lanes} lanes; wanted 1 to {_MAX_LANES}")
     _set_lanes(machine, kernel, launch)
     following = _set_user_data(machine, kernel)
     _set_workgroup(machine, kernel, launch, following)

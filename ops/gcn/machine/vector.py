@@ -36,7 +36,9 @@ from rocmoe.ops.gcn.semantics.words import Array
 _LANE = np.arange(64, dtype=np.uint32)[None]
 _FLOATS = ("f16", "f32", "f64")
 #: What is read of them and not named is their destination.
-_ADDS_TO_DESTINATION = ("v_mac_", "v_fmac_", "v_dot2c_", "v_dot4c_", "v_dot8c_")
+_READS_DESTINATION = (
+    *("v_mac_", "v_fmac_", "v_dot2c_", "v_dot4c_", "v_dot8c_", "v_cvt_pkaccum_u8_f32"),
+)
 _MODIFIERS = frozenset(
     (
         *("clamp", "mul", "div", "op_sel", "bitop3", "dst_sel", "dst_unused", "src0_sel"),
@@ -180,7 +182,7 @@ def _implicit(
         return _later_dword(program, instruction, at - 2)
     if kind == "bool":
         return lambda machine: machine.mask(VCC)
-    if not name.startswith(_ADDS_TO_DESTINATION):
+    if not name.startswith(_READS_DESTINATION):
         raise unsupported(program, instruction, "an operand too few")
     return vector_source(program, instruction, 0, kind)
 
@@ -188,9 +190,7 @@ def _implicit(
 def _later_dword(program: Program, instruction: Instruction, dword: int) -> Source:
     """Of the last operand, which has several."""
     value = instruction.operands[-1].value
-    if not isinstance(value, Register):
-        return raw_source(program, instruction, len(instruction.operands) - 1)
-    if value.count <= dword or not is_vector(value):
+    if not isinstance(value, Register) or value.count <= dword or not is_vector(value):
         raise unsupported(program, instruction, f"operand {value}")
     number = vector_number(value) + dword
     return lambda machine: machine.vector(number)

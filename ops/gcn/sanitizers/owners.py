@@ -98,7 +98,9 @@ class Owners:
         if not record.is_atomic and lost.any():
             tickets, indices = self._ticket[pieces], np.full(len(pieces), record.index)
             alike = record.stands
-            yield from self._sort_out(record, lost, winners, tickets, indices, lane, "stored", alike)
+            yield from self._sort_out(
+                record, lost, winners, tickets, indices, lane, "stored", alike
+            )
 
     def _load(self, record: Record, pieces: Array, lane: Array) -> None:
         waves, tickets = record.waves[lane], record.tickets[lane]

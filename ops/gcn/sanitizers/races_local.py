@@ -169,7 +169,7 @@ class LocalRaces(Observer):
         )
         words = what + ("; no barrier stands between" if not is_note else ", the same value")
         if late:
-            words = f"{what}; that had not returned at the barrier, before which a wait for it is due"
+            words = f"{what}; that had not returned at the barrier, so a wait is due before it"
         machine.faults.report(
             WAIT if late else RACE,
             touch.index,

@@ -2,19 +2,21 @@
 
 Instructions that only move, select or mask bits are run twice, with all undefined bits 0 and with
 all 1: where the results differ they are undefined.  That is exact for them, since each bit of the
-result is a monotone function of the undefined bits.  For exclusive or the undefined bits are joined.
-Of all others the whole result is undefined in each lane that reads an undefined bit.
+result is a monotone function of the undefined bits.  For exclusive or the undefined bits are
+joined; a sum is undefined from its lowest undefined bit up.  Of all others the whole result is
+undefined in each lane that reads an undefined bit.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from rocmoe.ops.gcn.instruction import Instruction
-from rocmoe.ops.gcn.machine import packed, scalar, vector
+from rocmoe.ops.gcn.machine import narrow, packed, scalar, vector
 from rocmoe.ops.gcn.machine.operations import list_operations
 from rocmoe.ops.gcn.machine.sources import TYPES
 from rocmoe.ops.gcn.machine.step import Run
@@ -41,19 +43,27 @@ _MOVES = (
     *("s_and_saveexec", "s_or_saveexec", "s_andn1", "s_andn2", "s_orn1", "s_orn2", "s_bitset"),
     *("s_nand_save", "s_nor_save", "ds_bpermute", "ds_permute", "ds_swizzle"),
 )
-#: Sums of what they shift, which carry.
-_SUMS = ("v_lshl_add", "s_lshl1_add", "s_lshl2_add", "s_lshl3_add", "s_lshl4_add")
+#: Sums and low halves of products: a bit of the result depends on no higher bits of the sources.
+_SUMS = re.compile(
+    r"[sv]_(add|sub)[bc]?(rev)?(_co)?_[iu](16|32)|v_mad_[iu](16|32|64)(_[iu](16|24|32))?|s_mul_i32"
+    r"|v_mul_lo_u(16|32)|v_mul_[iu]32_[iu]24|v_add3_u32|s_lshl[1-4]_add_u32|v_lshl_add_u(32|64)"
+    r"|v_add_lshl_u32"
+)
+#: Which source is by how much to shift.
+_SHIFTS = {"v_lshl_add_u32": 1, "v_lshl_add_u64": 1, "v_add_lshl_u32": 2}
 _EXCLUSIVE = ("v_xor_b32", "v_xnor_b32", "s_xor_b32", "s_xor_b64", "s_xnor_b32", "s_xnor_b64")
 
 
 def moves_bits(name: str) -> bool:
     """Whether an instruction may be run with undefined bits 0 and 1, and the results compared."""
-    return name.startswith(_MOVES) and not name.startswith(_SUMS)
+    return name.startswith(_MOVES) and not _SUMS.fullmatch(name)
 
 
 def lower_taint(program: Program, instruction: Instruction) -> Run | None:
     """The instruction on undefined bits in place of values; None for one of no table."""
-    operation = list_operations(program.target.architecture).get(instruction.name)
+    arch = program.target.architecture
+    conversion = narrow.find_conversion(arch, instruction.name)
+    operation = conversion or list_operations(arch).get(instruction.name)
     if operation is None:
         return None
     plain = _strip(instruction)
@@ -64,12 +74,14 @@ def lower_taint(program: Program, instruction: Instruction) -> Run | None:
         name=operation.name,
         sources=tuple(map(_unsigned, sources)),
         results=tuple(map(_unsigned, operation.results)),
-        compute=_join(operation) if instruction.name in _EXCLUSIVE else _spoil(operation),
+        compute=_find_rule(instruction)(operation),
         cite="",
         archs=operation.archs,
     )
     if instruction.name.startswith("s_"):
         return scalar.lower_operation(program, plain, unsigned)
+    if conversion:
+        return narrow.lower_operation(program, plain, unsigned)
     if packed.is_packed(instruction.name):
         return packed.lower_operation(program, plain, unsigned)
     return vector.lower_operation(program, plain, unsigned)
@@ -94,6 +106,28 @@ def _strip(instruction: Instruction) -> Instruction:
 def _holds(value: Value) -> bool:
     constant = ("src_shared", "src_private", "null")
     return isinstance(value, Register) and not value.file.startswith(constant)
+
+
+def _find_rule(instruction: Instruction) -> Callable[[Operation], Callable[..., object]]:
+    if instruction.name in _EXCLUSIVE:
+        return _join
+    saturates = "clamp" in instruction.modifiers
+    return _carry if _SUMS.fullmatch(instruction.name) and not saturates else _spoil
+
+
+def _carry(operation: Operation) -> Callable[..., object]:
+    """Every bit of a sum from the lowest undefined one of its sources up."""
+    dtype, shift = np.dtype(TYPES[_unsigned(operation.results[0])]), _SHIFTS.get(operation.name)
+
+    def compute(*sources: Array) -> object:
+        joined = np.zeros(1, dtype)
+        for at, source in enumerate(sources):
+            wide = np.where(source != 0, dtype.type(1), dtype.type(0)) if at == shift else source
+            joined = joined | wide.astype(dtype)
+        smeared = joined | (~joined + dtype.type(1))
+        return smeared if len(operation.results) == 1 else (smeared, joined != 0)
+
+    return compute
 
 
 def _join(operation: Operation) -> Callable[..., object]:

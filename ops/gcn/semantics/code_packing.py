@@ -15,7 +15,7 @@ _REGISTER_BYTES = 4
 
 def unpack_codes(registers: Array, bits: int) -> Array:
     """u32 [..., n] to u8 [..., 32 n / bits]."""
-    octets = np.ascontiguousarray(registers, "<u4").view(np.uint8)
+    octets: Array = np.ascontiguousarray(registers, "<u4").view(np.uint8)
     if bits == 8:
         return octets
     # As many codes as end together with a byte: four of 6 bits in three bytes, two of 4 in one.
@@ -24,7 +24,7 @@ def unpack_codes(registers: Array, bits: int) -> Array:
     words = sum(groups[..., at] << np.uint32(8 * at) for at in range(size))
     shifts = np.arange(count, dtype=np.uint32) * np.uint32(bits)
     codes = (np.asarray(words)[..., None] >> shifts) & np.uint32((1 << bits) - 1)
-    return codes.astype(np.uint8).reshape(*octets.shape[:-1], -1)
+    return np.asarray(codes.astype(np.uint8).reshape(*octets.shape[:-1], -1))
 
 
 def pack_codes(codes: Array, bits: int) -> Array:

@@ -85,7 +85,7 @@ class MicroscaledMfma:
         if scales is None:
             return dense
         by_block = scale_factors(scales).reshape(-1, self.blocks, self.shape.size)
-        return dense * np.repeat(by_block.transpose(0, 2, 1), BLOCK, axis=2)
+        return np.asarray(dense * np.repeat(by_block.transpose(0, 2, 1), BLOCK, axis=2))
 
     @quietly
     def compute(

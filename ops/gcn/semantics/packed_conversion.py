@@ -1,8 +1,8 @@
 """Conversions that pack several results into one register, and the 8-bit floats.
 
 The 8-bit floats differ between targets (FNUZ on gfx942, OCP on gfx950), so they have a table for
-each: SMALL_FLOAT_OPERATIONS[arch].  The stochastic forms (v_cvt_sr_*) and the scaled ones
-(v_cvt_scalef32_*) have none: the documents do not define how their random bits are rounded.
+each: SMALL_FLOAT_OPERATIONS[arch], and SATURATING_FLOAT_OPERATIONS[arch] where MODE.FP16_OVFL is
+set.  The stochastic and the scaled ones are in `scaled_conversion`.
 """
 
 from __future__ import annotations
@@ -92,9 +92,11 @@ def _byte(name: str) -> Operation:
     return Operation(name, sources, ("u32",), u8_into_byte, cdna3(name.upper()))
 
 
-def _small_float_operations(arch: str, name: str, kind: SmallFloat) -> tuple[Operation, ...]:
+def _small_float_operations(
+    arch: str, name: str, kind: SmallFloat, saturating: bool
+) -> tuple[Operation, ...]:
     def encode_two(low: Array, high: Array) -> Array:
-        return encode_pair(low, high, kind)
+        return encode_pair(low, high, kind, saturating)
 
     def decode_two(codes: Array) -> tuple[Array, Array]:
         return decode_pair(codes, kind)
@@ -116,15 +118,20 @@ def _cite(name: str) -> str:
     return cdna3(f"V_{name}", "the selected byte or half of the register")
 
 
-SMALL_FLOAT_OPERATIONS: Mapping[str, Mapping[str, Operation]] = MappingProxyType(
-    {
-        arch: table(
-            *_small_float_operations(arch, "fp8", fp8_of(arch)),
-            *_small_float_operations(arch, "bf8", bf8_of(arch)),
-        )
-        for arch in SMALL_FLOAT_ARCHS
-    }
-)
+def _by_arch(saturating: bool) -> Mapping[str, Mapping[str, Operation]]:
+    return MappingProxyType(
+        {
+            arch: table(
+                *_small_float_operations(arch, "fp8", fp8_of(arch), saturating),
+                *_small_float_operations(arch, "bf8", bf8_of(arch), saturating),
+            )
+            for arch in SMALL_FLOAT_ARCHS
+        }
+    )
+
+
+SMALL_FLOAT_OPERATIONS = _by_arch(False)
+SATURATING_FLOAT_OPERATIONS = _by_arch(True)
 
 OPERATIONS = table(
     _packing("v_cvt_pkrtz_f16_f32", "f32", _pair(f16_towards_zero)),

@@ -44,7 +44,7 @@ _LARGEST_F16 = np.float16(65504)
 def scale_field(scale: Array) -> Array:
     """The exponent field of f32, int64: an E8M0 scale."""
     bits: Array = np.asarray(scale).view(np.uint32)
-    return ((bits >> np.uint32(23)) & np.uint32(255)).astype(np.int64)
+    return np.asarray((bits >> np.uint32(23)) & np.uint32(255), np.int64)
 
 
 def widen(values: Array, kind: str) -> Array:
@@ -57,7 +57,7 @@ def divide(values: Array, scale: Array, small: SmallFloat, saturate: bool = Fals
     """Codes (u8) of f64 values over a scale (f32), to nearest even."""
     field = scale_field(scale)
     quotient = np.ldexp(values, (_BIAS - field).astype(np.int32))
-    return encode(np.where(field == NAN_SCALE, np.nan, quotient), small, saturate)
+    return encode(_spoil(quotient, field), small, saturate)
 
 
 @quietly
@@ -67,8 +67,9 @@ def divide_stochastically(
     """Codes (u8) of f64 values, which are of type `kind`, over a scale (f32), by a seed (u32)."""
     field = scale_field(scale)
     power = np.where(field == NAN_SCALE, 0, field - _BIAS)
-    source = np.where(field == NAN_SCALE, np.nan, values)
-    return encode_stochastic(source, seed, small, MANTISSA_BITS[kind], power, saturate)
+    return encode_stochastic(
+        _spoil(values, field), seed, small, MANTISSA_BITS[kind], power, saturate
+    )
 
 
 @quietly
@@ -80,7 +81,7 @@ def multiply(codes: Array, scale: Array, small: SmallFloat, kind: str, saturate:
     field = scale_field(scale)
     narrow = decode(codes, small).astype(np.float64)
     product = np.ldexp(narrow, (field - _BIAS).astype(np.int32))
-    product = np.where(field == NAN_SCALE, np.copysign(np.nan, narrow), product)
+    product = _spoil(product, field)
     if kind == "bf16":
         rounded: Array = bf16_of_f32(product.astype(np.float32))
         return _full_nans(rounded, product)
@@ -88,8 +89,15 @@ def multiply(codes: Array, scale: Array, small: SmallFloat, kind: str, saturate:
         return product.astype(np.float32)
     half = product.astype(np.float16)
     if saturate:
-        half = np.where(np.isinf(half) & np.isfinite(product), np.copysign(_LARGEST_F16, half), half)
+        half = np.where(
+            np.isinf(half) & np.isfinite(product), np.copysign(_LARGEST_F16, half), half
+        )
     return _full_nans(half.view(np.uint16), product).view(np.float16)
+
+
+def _spoil(values: Array, field: Array) -> Array:
+    """NaNs of the values' signs where the scale is one."""
+    return np.where(field == NAN_SCALE, np.copysign(np.nan, values), values)
 
 
 def _full_nans(bits: Array, value: Array) -> Array:

@@ -97,16 +97,23 @@ def _widening(small: SmallFloat, kind: str, saturate: bool) -> Callable[..., Arr
 
 def list_wide_conversions(saturate: bool) -> Mapping[str, WideConversion]:
     """By mnemonic; saturate: whether MODE.FP16_OVFL is set."""
-    made = []
+    made: list[WideConversion] = []
     for name, small in (("fp6", FP6), ("bf6", BF6)):
-        sources = (ELEMENTS // 2, ELEMENTS // 2, 1)
-        made.append((f"2xpk16_{name}_f32", sources, _CODE_REGISTERS, _interleaving(small)))
+        six, half = _CODE_REGISTERS, ELEMENTS // 2
+        made.append(_declare(f"2xpk16_{name}_f32", (half, half, 1), six, _interleaving(small)))
         for kind in MANTISSA_BITS:
-            wide, six = _registers(kind), _CODE_REGISTERS
+            wide, stochastic = _registers(kind), _stochastic(small, kind)
             if kind != "f32":
-                made.append((f"pk32_{name}_{kind}", (wide, 1), six, _narrowing(small, kind)))
-            made.append((f"sr_pk32_{name}_{kind}", (wide, 1, 1), six, _stochastic(small, kind)))
+                made.append(
+                    _declare(f"pk32_{name}_{kind}", (wide, 1), six, _narrowing(small, kind))
+                )
+            made.append(_declare(f"sr_pk32_{name}_{kind}", (wide, 1, 1), six, stochastic))
             widening = _widening(small, kind, saturate)
-            made.append((f"pk32_{kind}_{name}", (six, 1), wide, widening))
-    named = [(f"v_cvt_scalef32_{name}", *rest) for name, *rest in made]
-    return MappingProxyType({name: WideConversion(name, *rest) for name, *rest in named})  # type: ignore[arg-type]
+            made.append(_declare(f"pk32_{kind}_{name}", (six, 1), wide, widening))
+    return MappingProxyType({conversion.name: conversion for conversion in made})
+
+
+def _declare(
+    name: str, sources: tuple[int, ...], result: int, compute: Callable[..., Array]
+) -> WideConversion:
+    return WideConversion(f"v_cvt_scalef32_{name}", sources, result, compute)

@@ -162,6 +162,28 @@ def execute() -> Execute:
     return run
 
 
+@pytest.fixture
+def run_once() -> Callable[..., tuple[State, State, set[str]]]:
+    """Run one line on one wave: the registers before and after, and which of them differ."""
+
+    def run(line: str, registers: Registers, arch: str) -> tuple[State, State, set[str]]:
+        program = make_program(line, arch, KernelDescriptor())
+        before, after = make_machine(program, 1), make_machine(program, 1)
+        for name, value in registers.items():
+            State(before)[name] = value
+            State(after)[name] = value
+        with np.errstate(all="ignore"):
+            run_steps(program, after)
+        changed = list_registers(before, 0) != list_registers(after, 0)
+        return (
+            State(before),
+            State(after),
+            {NAMES[at] for at in np.flatnonzero(changed.any(axis=1))},
+        )
+
+    return run
+
+
 def _expect_equal(
     found: np.ndarray, wanted: np.ndarray, words: str, besides: frozenset[str] = frozenset()
 ) -> None:
@@ -240,7 +262,7 @@ def run_kernel() -> Callable[..., Finished]:
         text: str, grid: int = 1, block: int = WAVE, arch: str = "gfx942", **settings: object
     ) -> Finished:
         program = read_program(PREFIX.format(arch=arch) + text + SUFFIX, "test.s")
-        launch = Launch((grid, 1, 1), (block, 1, 1), ())
+        launch = Launch((grid, 1, 1), (block, 1, 1), (), lds_bytes=64)
         last = _Last()
         report = run_launch(
             program,

@@ -133,3 +133,16 @@ def test_compiled_kernel_beside_functions() -> None:
     low, high = words[2 * 0 + lane].astype(np.int64), words[lane + 1].astype(np.int64)
     wanted = -np.abs(x[lane ^ 1].astype(np.float64)) * 3 + (low + 3 * high)
     np.testing.assert_array_equal(out[:256].astype(np.float64), wanted)
+
+
+def test_address_of_data_beside_the_code() -> None:
+    """The kernel `calls` calls its function and returns, then wants a table that is no code."""
+    program = read_program(FIXTURE.read_text(), FIXTURE.name)
+    x, out = (_tensor(name, np.zeros(1024, np.float32)) for name in ("x", "out"))
+    slots = (Slot(0, x), Slot(8, out), Slot(16, (3).to_bytes(4, "little")))
+    launch = Launch((1, 1, 1), (64, 1, 1), slots)
+    with pytest.raises(UnsupportedError) as caught:
+        run_launch(program, program.kernel("calls"), launch, Settings())
+    assert str(caught.value).startswith(
+        "not simulated: table is no code of this file: calls.gfx90a"
+    )

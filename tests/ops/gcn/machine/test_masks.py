@@ -47,8 +47,6 @@ v_mad_u64_u32 v[0:1], s[10:11], v2, v3, v[4:5] | v2=ffffffff v3=ffffffff v4:5=ff
 v_mad_u64_u32 v[0:1], vcc, v0, s3, v[0:1] | v0=3 v1=0 s3=5 exec=3 vcc=ff | v0:1=12 vcc=0
 v_mad_i64_i32 v[0:1], s[10:11], v2, v3, 0 | v2=ffffffff v3=2 exec=3 | v0:1=fffffffffffffffe s10:11=3
 v_cndmask_b32_e32 v0, v1, v2, vcc | v1=1 v2=2 vcc=ffffffffffffffff | v0=2
-v_cndmask_b32_e64 v0, v1, v2, 0 | v1=1 v2=2 | v0=1
-v_cndmask_b32_e64 v0, v1, v2, -1 | v1=1 v2=2 | v0=2
 """  # noqa: E501
 
 

@@ -143,7 +143,6 @@ def test_lanes_follow_exec_at_once(execute: Callable[..., Any]) -> None:
     "line",
     [
         "s_getreg_b32 s0, hwreg(HW_REG_MODE)",
-        "s_movrels_b32 s0, s1",
         "s_mov_b32 5, s1",
         "s_add_u32 s0, s1, s2, s3",
         "s_setreg_b32 hwreg(HW_REG_MODE, 0, 4), s1",

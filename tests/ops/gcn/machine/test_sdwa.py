@@ -60,7 +60,6 @@ v_cmp_eq_u32_sdwa vcc, v1, v2 src0_sel:BYTE_1 src1_sel:WORD_1 | v1=1200 v2=00120
 v_cmp_lt_i32_sdwa s[4:5], sext(v1), v2 src0_sel:BYTE_0 src1_sel:DWORD | v1=ff v2=0 exec=3 | s4:5=3
 v_cmp_lt_f16_sdwa vcc, -v1, v2 src0_sel:WORD_1 src1_sel:DWORD | v1=3c000000 v2=0 exec=c | vcc=c
 v_cmpx_gt_u16_sdwa vcc, v1, v2 src0_sel:WORD_1 src1_sel:WORD_0 | v1=00020000 v2=1 exec=7 | vcc=7 exec=7
-v_mac_f16_sdwa v0, v1, v2 dst_sel:DWORD src0_sel:WORD_1 src1_sel:WORD_0 | v0=3c00 v1=40000000 v2=4000 | v0=4500
 """  # noqa: E501
 
 

@@ -39,12 +39,12 @@ gfx90a: v_madak_f32 v0, v1, v2, 0x40400000 | v1=40000000 v2=40000000 | v0=40e000
 gfx90a: v_mac_f32_e32 v0, v1, v2 | v0=3f800000 v1=40000000 v2=40400000 | v0=40e00000
 gfx90a: v_mad_f32 v0, -v1, |v2|, v3 | v1=40000000 v2=c0400000 v3=3f800000 | v0=c0a00000
 gfx90a: v_mad_legacy_f32 v0, v1, v2, v3 | v1=7f800000 v2=0 v3=3f800000 | v0=3f800000
+v_cvt_pkaccum_u8_f32 v0, v1, 2 | v0=44332211 v1=41200000 | v0=440a2211
 v_accvgpr_write_b32 a5, v1 | v1=dead exec=f0 | a5=dead
 v_accvgpr_write_b32 a5, 1.0 | exec=1 | a5=3f800000
 v_accvgpr_read_b32 v1, a5 | a5=beef exec=ff | v1=beef
 v_accvgpr_mov_b32 a1, a2 | a2=7 | a1=7
 v_mqsad_u32_u8 v[0:3], v[4:5], v6, v[8:11] | v4:5=0706050403020100 v6=00000001 v8=10 v9=20 v10=30 v11=40 | v0=11 v1=20 v2=31 v3=42
-v_mqsad_u32_u8 v[0:3], v[4:5], v6, 0 | v4:5=0706050403020100 v6=00000001 | v0=1 v1=0 v2=1 v3=2
 v_qsad_pk_u16_u8 v[0:1], v[4:5], v6, v[8:9] | v4:5=0706050403020100 v6=03020100 v8:9=0004000300020001 | v0:1=0010000b00060001
 v_perm_b32 v0, v1, v2, v3 | v1=88776655 v2=44332211 v3=0c0d0400 | v0=00ff5511
 gfx950: v_bitop3_b32 v0, v1, v2, v3 bitop3:0x6c | v1=f0 v2=cc v3=aa | v0=6c
@@ -149,7 +149,6 @@ v_div_fixup_f16 v0, v1, v2, v3 | v0=deadbeef v1=4000 v2=3c00 v3=bc00 | v0=deadc0
 v_mac_f16_e32 v0, v1, v2 | v0=dead3c00 v1=4000 v2=3c00 | v0=dead4200
 v_madak_f16 v0, v1, v2, 0x3c00 | v0=deadbeef v1=4000 v2=3c00 | v0=dead4200
 v_fma_f16 v0, v1, v2, v3 op_sel:[0,0,0,1] | v0=deadbeef v1=4000 v2=3c00 v3=3c00 | v0=4200beef
-v_mad_legacy_u16 v0, v1, v2, v3 op_sel:[0,0,0,1] | v0=deadbeef v1=3 v2=5 v3=1 | v0=0010beef
 v_fma_f16 v0, v1, v2, v3 op_sel:[1,1,1,0] | v0=deadbeef v1=40001111 v2=3c002222 v3=3c003333 | v0=dead4200
 v_mad_u16 v0, v1, v2, v3 op_sel:[0,1,0,1] | v0=deadbeef v1=00ff0002 v2=0003eeee v3=dddd0004 | v0=000abeef
 v_max3_u16 v0, v1, v2, v3 op_sel:[1,0,0,0] | v0=0 v1=00050001 v2=2 v3=3 | v0=5

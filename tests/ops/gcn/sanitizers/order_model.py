@@ -70,7 +70,7 @@ def _registers(words: str) -> set[str]:
 
 @dataclass
 class Touched:
-    """Bytes that one wave touches in one instruction, with what it stores, -1 if that is unknown."""
+    """Bytes that one wave touches in one instruction, and what it stores, -1 if that is unknown."""
 
     kind: int
     octets: np.ndarray
@@ -126,24 +126,22 @@ class Pending:
 
 
 class Model:
-    """waits, barriers dropped: index, and which counter, of an instruction that is left out."""
+    """Of a program, and the log of one run of it."""
 
     def __init__(self, program, recorder: Recorder) -> None:
         self.texts = [read_text(each.text) for each in program.instructions]
         self.recorder = recorder
         self.groups = sorted({group for group, _ in recorder.traces})
 
-    def orders(self, index: int, kind: str) -> bool:
-        """Whether without this barrier, or counter of a wait, something could go wrong."""
-        return bool(self.find(index, kind))
-
-    def find(self, index: int = -1, kind: str = "") -> str:
-        """What can go wrong first, or nothing."""
+    def find(self, index: int = -1, kind: str = "", slack: int = 0) -> str:
+        """What can go wrong first, or nothing, without a barrier or one counter of a wait; or with
+        so many fewer waited for."""
+        self._dropped = (index, kind.removesuffix("cnt"), slack)
         stores, loads = [], []
         for group in self.groups:
             accesses: list[Pending] = []
             for wave in sorted(wave for g, wave in self.recorder.traces if g == group):
-                wrong = self._walk(group, wave, index, kind.removesuffix("cnt"), accesses)
+                wrong = self._walk(group, wave, accesses)
                 if wrong:
                     return wrong
             if wrong := find_conflict(accesses):
@@ -157,7 +155,8 @@ class Model:
                     return f"workgroup {reader} reads what was not published"
         return ""
 
-    def _walk(self, group: int, wave: int, index: int, kind: str, accesses: list[Pending]) -> str:
+    def _walk(self, group: int, wave: int, accesses: list[Pending]) -> str:
+        index, kind, slack = self._dropped
         queues: dict[str, list[Pending]] = {"vm": [], "lgkm": []}
         interval = 0
         for at, step in enumerate(self.recorder.traces[group, wave]):
@@ -165,8 +164,9 @@ class Model:
             if text.name == "s_barrier":
                 interval += not (step == index and kind == "barrier")
             for counter, left in text.waits.items():
-                if not (step == index and kind == counter):
-                    _return(queues[counter], left, interval)
+                dropped = step == index and kind == counter
+                if slack or not dropped:
+                    _return(queues[counter], left + (slack if dropped else 0), interval)
             if wrong := _misuse(text, [each for queue in queues.values() for each in queue]):
                 return wrong
             if not text.counter:
@@ -174,7 +174,8 @@ class Model:
             if "atomic" in text.name:
                 for each in queues["vm"]:
                     each.is_published = False
-            new = Pending(text, self.recorder.touched.get((((group, wave)), at), []), wave, interval)
+            touched = self.recorder.touched.get(((group, wave), at), [])
+            new = Pending(text, touched, wave, interval)
             if text.counter == "lgkm" and _overlaps(new, queues["vm"]):
                 return f"{text.name} touches LDS that is being filled"
             queues[text.counter].append(new)
@@ -210,7 +211,9 @@ def find_conflict(accesses: list[Pending]) -> str:
     rows = [row for access in accesses for row in _rows(access)]
     if not rows:
         return ""
-    interval, octets, wave, kind, value = (np.concatenate(column) for column in zip(*rows))
+    interval, octets, wave, kind, value = (
+        np.concatenate(column) for column in zip(*rows, strict=True)
+    )
     key = octets * (int(interval.max()) + 1) + interval
     _, cell = np.unique(key, return_inverse=True)
     stores, loads, atomics = (_span(cell, wave, kind == each) for each in (STORE, LOAD, ATOMIC))
@@ -236,7 +239,7 @@ def _rows(access: Pending) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 def _span(cell, values, some):
-    """Smallest and largest value in each cell, the first larger than the last where there is none."""
+    """Smallest and largest value in each cell, the first the larger where there is none."""
     low = np.full(cell.max() + 1, 1 << 30)
     high = np.full(cell.max() + 1, -2)
     np.minimum.at(low, cell[some], values[some])

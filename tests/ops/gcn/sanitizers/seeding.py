@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from portable_cases import CASES, Case
+from portable_cases import Case
 
 from rocmoe.ops.core.kernarg import make_launch
 from rocmoe.ops.core.launch import recording
 from rocmoe.ops.core.simulator import CHECKS, FaultRecord, Simulator, Watch
 from rocmoe.ops.gcn.assembly import read_program
-from rocmoe.ops.gcn.instruction import Instruction, parse_instruction
+from rocmoe.ops.gcn.instruction import parse_instruction
 from rocmoe.ops.gcn.machine.launch import Launch
 from rocmoe.ops.gcn.operands import Operand, WaitCount
 from rocmoe.ops.gcn.program import Program
@@ -22,26 +22,35 @@ ANY = WaitCount()
 
 @dataclass(frozen=True)
 class Seed:
-    """An instruction that is taken out, or but one counter of it: `barrier`, `vmcnt`, `lgkmcnt`."""
+    """An instruction that is taken out, or but one counter of it: `barrier`, `vmcnt`, `lgkmcnt`.
+
+    slack: a counter is not taken out, but waits for so many fewer.
+    """
 
     index: int
     line: int
     kind: str
+    slack: int = 0
 
     def plant(self, program: Program) -> Program:
         old = program.instructions[self.index]
         new = replace(parse_instruction("s_nop 0"), line=old.line, text=old.text, source=old.source)
         if self.kind != "barrier":
             value = old.operands[0].value
-            value = replace(value, **{self.kind: getattr(ANY, self.kind)})
+            most, now = getattr(ANY, self.kind), getattr(value, self.kind)
+            value = replace(value, **{self.kind: now + self.slack if self.slack else most})
             if value != ANY:
                 new = replace(old, operands=(Operand(value),))
-        changed = (*program.instructions[: self.index], new, *program.instructions[self.index + 1 :])
+        changed = (
+            *program.instructions[: self.index],
+            new,
+            *program.instructions[self.index + 1 :],
+        )
         return replace(program, instructions=changed)
 
 
 def list_seeds(program: Program) -> Iterator[Seed]:
-    """Every barrier, and every counter of every wait, of a program's kernel."""
+    """Every barrier, and every counter of every wait, of a program: out, and by one less."""
     for index, instruction in enumerate(program.instructions):
         if instruction.name == "s_barrier":
             yield Seed(index, instruction.line, "barrier")
@@ -50,6 +59,7 @@ def list_seeds(program: Program) -> Iterator[Seed]:
             for kind in ("vmcnt", "lgkmcnt"):
                 if getattr(value, kind) != getattr(ANY, kind):
                     yield Seed(index, instruction.line, kind)
+                    yield Seed(index, instruction.line, kind, slack=1)
 
 
 def compile_case(case: Case, arch: str) -> tuple[Program, Launch]:
@@ -66,14 +76,3 @@ def sanitize(program: Program, launch: Launch, order: str = "together") -> list[
     simulator.run(program, program.kernel(), launch)
     (simulated,) = simulator.take()
     return list(simulated.faults)
-
-
-def change(assembly: str, old: str, new: str, occurrence: int = 0) -> str:
-    """An assembly text with one line that contains `old` replaced by another."""
-    lines = assembly.split("\n")
-    places = [at for at, line in enumerate(lines) if old in line]
-    lines[places[occurrence]] = f"\t{new}"
-    return "\n".join(lines)
-
-
-__all__ = ["CASES", "Instruction", "Seed", "change", "compile_case", "list_seeds", "sanitize"]

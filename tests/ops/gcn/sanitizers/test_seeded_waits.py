@@ -9,13 +9,14 @@ import pytest
 
 pytest.importorskip("triton", reason="triton is not installed")
 from order_model import Model, Recorder
-from seeding import CASES, compile_case, list_seeds, sanitize
+from portable_cases import CASES
+from seeding import compile_case, list_seeds, sanitize
 
 from rocmoe.ops.core.guard import poisoned_allocations
+from rocmoe.ops.core.launch import simulating
 from rocmoe.ops.core.simulator import CHECKS, Simulator, Watch
 from rocmoe.ops.gcn.machine.run import Settings, run_launch
 from rocmoe.ops.gcn.machine.schedule import ORDERS
-from rocmoe.ops.core.launch import simulating
 
 ARCHS = ("gfx90a", "gfx942", "gfx950")
 #: The long ones are compiled much alike for all three.
@@ -31,16 +32,27 @@ NOTES = {
     "count_sort": "the same value",
     "sum_last": "an atomic fetched before may order them",
 }
-#: Kernels with drops that harm nothing, how many at most, and why.
+#: Kernels with seeds that harm nothing, how many at most, and why.
 HARMLESS = {
-    # Each wave reads back what it stored itself, or another barrier follows before the next store.
+    # Each wave stores to what it alone read before the barrier.
     "sort_row": 3,
-    # Between two barriers nothing is in LDS to be ordered; and waits around cache write-backs,
-    # which order what no other workgroup of this kernel reads.
-    "collect_values": 7,
+    # Two barriers with nothing in LDS between them, each of which would do; the last one before the
+    # end; and waits for cache write-backs and for an atomic before the end, which nobody relies on.
+    "collect_values": 10,
+    # One wait for a store and the write-back behind it: the store alone is all that is modelled.
+    "sum_last": 1,
 }
-
-caught: Counter[str] = Counter()
+#: Barriers, and counters of waits, that order something: at least so many, whatever the compiler.
+CAUGHT = {
+    "reduce_row": (2, 4),
+    "sort_row": (4, 10),
+    "count_values": (2, 4),
+    "scan_row": (1, 6),
+    "multiply": (2, 6),
+    "count_sort": (3, 9),
+    "collect_values": (3, 7),
+    "sum_last": (2, 6),
+}
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -67,20 +79,23 @@ def test_what_orders_an_access_is_missed(name, arch):
     run_launch(program, program.kernel(), launch, Settings(), (recorder,))
     model = Model(program, recorder)
     assert model.find() == "", "the compiler's own waits and barriers are enough"
+    caught: Counter[str] = Counter()
     harmless = 0
     for seed in list_seeds(program):
-        program_without = seed.plant(program)
         _, launch = compile_case(CASES[name](), arch)
-        faults = [f for f in sanitize(program_without, launch) if not f.is_note]
+        faults = [f for f in sanitize(seed.plant(program), launch) if not f.is_note]
         reported = any(f.check in ("racecheck", "waitcheck") for f in faults)
-        wrong = model.find(seed.index, seed.kind)
+        wrong = model.find(seed.index, seed.kind, seed.slack)
         assert reported == bool(wrong), (seed, wrong, faults[:1])
-        caught[seed.kind] += reported
+        caught[seed.kind] += reported and not seed.slack
         harmless += not wrong
     assert harmless <= HARMLESS.get(name, 0)
+    barriers, waits = CAUGHT[name]
+    assert caught["barrier"] >= barriers
+    assert caught["vmcnt"] + caught["lgkmcnt"] >= waits
 
 
-def test_enough_was_seeded():
-    if sum(caught.values()):  # not where another process ran the seeds
-        assert caught["barrier"] >= 10
-        assert caught["vmcnt"] + caught["lgkmcnt"] >= 30
+def test_enough_is_seeded():
+    barriers, waits = map(sum, zip(*CAUGHT.values(), strict=True))
+    assert barriers >= 10
+    assert waits >= 30
