@@ -8,7 +8,8 @@ value.
 
 Stochastic rounding is that of AMD's emulation in HIP (ROCm/clr, amd_hip_ocp_host.hpp,
 `from_float_sr`): the top bits of the seed are added below the last place, and the sum is cut.  The
-CDNA3 document (V_CVT_SR_FP8_F32) aligns them alike.
+CDNA3 document (V_CVT_SR_FP8_F32) aligns them alike; that the sum wraps within the mantissa and is
+rounded again, as its pseudo code has it, would turn 1.99 into 1 and is not followed.
 """
 
 from __future__ import annotations

@@ -237,11 +237,11 @@ def count_programs(counter, lock, guarded, old, SEM: tl.constexpr):
 
 @triton.jit
 def multiply(
-    a, b, c, K, a_row, a_column, b_row, b_column,
+    a, b, c, d, K, a_row, a_column, b_row, b_column,
     M: tl.constexpr, N: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
-    INTEGER: tl.constexpr, STAGES: tl.constexpr, OUT: tl.constexpr,
+    STAGES: tl.constexpr, OUT: tl.constexpr,
 ):  # fmt: skip
-    """c [.., N] = a [.., K] times b [K, ..] plus itself; a tile a program."""
+    """d [.., N] = a [.., K] times b [K, ..] plus c [.., N]; a tile a program."""
     rows = tl.program_id(0) * M + tl.arange(0, M)
     columns = tl.program_id(1) * N + tl.arange(0, N)
     depth = tl.arange(0, BLOCK)
@@ -251,8 +251,8 @@ def multiply(
         left = tl.load(a + rows[:, None] * a_row + (start + depth)[None, :] * a_column)
         right = tl.load(b + (start + depth)[:, None] * b_row + columns[None, :] * b_column)
         sums = tl.dot(left, right, sums, input_precision=PRECISION, out_dtype=OUT)
-    at = c + rows[:, None] * width + columns[None, :]
-    tl.store(at, sums + tl.load(at))
+    places = rows[:, None] * width + columns[None, :]
+    tl.store(d + places, sums + tl.load(c + places))
 
 
 @triton.jit

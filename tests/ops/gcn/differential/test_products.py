@@ -45,23 +45,24 @@ def check_product(arch, drawn):
     a, b = (fill_factor(random, kind, shape, whole, across)
             for kind, shape, across in ((left, (m, k), a_across), (right, (k, 2 * n), b_across)))  # fmt: skip
     c = fill_factor(random, into, (m, 2 * n), True, False)
-    before = to_numpy(c, into).copy()
-    simulate(kernels.multiply, programs, arch, family="dot", a=a, b=b, c=c, K=k,
+    d = torch.zeros_like(c)
+    simulate(kernels.multiply, programs, arch, family="dot", a=a, b=b, c=c, d=d, K=k,
              a_row=a.stride(0), a_column=a.stride(1), b_row=b.stride(0), b_column=b.stride(1), M=m,
-             N=n, BLOCK=block, PRECISION=precision if left.bits == 32 else "ieee", INTEGER=False,
+             N=n, BLOCK=block, PRECISION=precision if left.bits == 32 else "ieee",
              STAGES=stages, OUT=getattr(tl, into.name), num_warps=num_warps,
              matrix_instr_nonkdim=matrix)  # fmt: skip
     wide = np.int64 if not left.is_float else np.float64
     factors = [to_numpy(each, kind).astype(wide) for each, kind in ((a, left), (b, right))]
-    wanted = factors[0] @ factors[1] + before
+    added = to_numpy(c, into)
+    wanted = factors[0] @ factors[1] + added
     if whole:
-        compare(c, wanted.astype(into.numpy), into)
+        compare(d, wanted.astype(into.numpy), into)
         return
     # A sum of k products: of any order, with one rounding for each, and tf32 keeps ten bits.
-    size = np.abs(factors[0]) @ np.abs(factors[1]) + np.abs(before)
+    size = np.abs(factors[0]) @ np.abs(factors[1]) + np.abs(added)
     unit = 2.0**-9 if precision == "tf32" and left.name == "float32" else 2.0**-24 * (k + 2)
     unit = 2.0**-53 * (k + 2) if into.bits == 64 else unit
-    excess = np.abs(to_numpy(c, into) - wanted) - unit * size
+    excess = np.abs(to_numpy(d, into) - wanted) - unit * size
     assert excess.max() <= 0, f"{excess.max()} over the bound"
 
 

@@ -69,6 +69,11 @@ def test_what_was_never_set_is_followed_to_its_effect(body, wanted, where, place
         "v_lshlrev_b32_e32 v3, 16, v7\n v_and_b32_e32 v3, 0xffff, v3" + STORE.format(3),
         "v_and_b32_e32 v3, 0xff, v1\n v_lshl_or_b32 v3, v7, 8, v3\n v_and_b32_e32 v3, 0xff, v3"
         + STORE.format(3),
+        "v_mov_b32_e32 v6, 4\n v_mad_u64_u32 v[8:9], s[8:9], v1, 2, v[6:7]" + STORE.format(8),
+        "v_lshlrev_b32_e32 v3, 8, v7\n v_add3_u32 v3, v3, v1, 7\n v_and_b32_e32 v3, 0xff, v3"
+        + STORE.format(3),
+        "v_lshlrev_b32_e32 v3, 8, v7\n v_mul_lo_u32 v3, v3, v1\n v_and_b32_e32 v3, 0xff, v3"
+        + STORE.format(3),
         "s_mov_b64 vcc, 0\n v_cndmask_b32_e32 v3, v1, v7, vcc" + STORE.format(3),
         "v_mov_b32_e32 v7, 0\n ds_write_b32 v1, v7\n s_waitcnt lgkmcnt(0)\n ds_read_b32 v3, v1\n"
         "s_waitcnt lgkmcnt(0)" + STORE.format(3),
@@ -105,6 +110,18 @@ def test_memory_that_nobody_wrote():
     first = "\n global_store_dword v1, v0, s[4:5]\n s_waitcnt vmcnt(0)\n"
     assert run(first + body, poison(64), zeros()) == [], "it is stored first"
     assert run(body.replace("global_store", "; global_store"), poison(64), zeros()) == []
+
+
+def test_values_that_look_like_what_was_never_written():
+    memory = poison(64)
+    memory[:] = 0x00007FFF  # half of it is the poison's pattern
+    body = "\n global_load_dword v3, v1, s[4:5]\n s_waitcnt vmcnt(0)\n" + STORE.format(3)
+    assert run(body, memory) == []
+    address, size = memory.ctypes.data, memory.nbytes
+    del memory
+    with_same_address = (np.full(64, 0x7FFF7FFF, np.int32) for _ in range(50))
+    kept = [each for each in with_same_address if each.ctypes.data == address]
+    assert all(run(body, each) == [] for each in kept), f"{size} bytes that are another's now"
 
 
 @pytest.mark.parametrize(
