@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rocmoe import __version__
-from rocmoe.cli import doctor, isa, listing, selftest, validate
+from rocmoe.cli import doctor, isa, listing, sanitize, selftest, validate
 
 app = typer.Typer(
     name="rocmoe",
@@ -24,6 +24,7 @@ app.command("validate")(validate.validate)
 app.command("list")(listing.list_things)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
+app.command("sanitize")(sanitize.sanitize)
 app.command("isa")(isa.isa)
 
 #: click's base of all errors in the command line, which typer carries inside since 0.26.

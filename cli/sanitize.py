@@ -65,16 +65,12 @@ def sanitize(
 
     subject = find_subject(target, launch, backend, impl)
     listed = {"orders": orders, "checks": checks}
-    chosen = {name: _split(text) for name, text in listed.items() if text is not None}
+    chosen = {name: tuple(text.split(",")) for name, text in listed.items() if text is not None}
     options = Options(device, suite, tuple(case or ()), seed=seed, strict=strict, **chosen)
     with show_progress() as on_progress:
         artifact, path = run_sanitizers(subject, options, Settings(jobs, timeout, out), on_progress)
     _show(artifact, path, form)
     raise typer.Exit(judge_sanitized(artifact))
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text.split(",")))
 
 
 def _show(artifact: Artifact, path: Path, form: OutputFormat) -> None:
@@ -85,11 +81,4 @@ def _show(artifact: Artifact, path: Path, form: OutputFormat) -> None:
         return
     typer.echo(format_table(report.summarize_orders(artifact), report.COLUMNS, form))
     fence = ["```"] if form is OutputFormat.markdown else []
-    if findings := report.tell_findings(artifact):
-        typer.echo("\n".join(["", *fence, *findings, *fence]))
-    if notes := report.tell_notes(artifact):
-        typer.echo("\n".join(["", *notes]))
-    gaps = report.list_untested(artifact)
-    typer.echo("\n".join(["", "Not tested:", *(f"- {gap}" for gap in gaps)]))
-    outcome = report.judge_sanitized(artifact)
-    typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
+    typer.echo("\n".join(report.tell_run(artifact, path, fence)))

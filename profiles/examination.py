@@ -46,7 +46,7 @@ def examine(
     watch: what a simulator looks at, if the device is one.  Raises what the candidate raises, and
     `CandidateError` for outputs that are not as declared.
     """
-    draws = _draw_twice(spec, case)
+    draws = draw_twice(spec, case)
     bench = Workbench(spec, case, implementation, device, watch)
     if spec.out_of_contract(case):
         return Examination(_examine_out_of_contract(bench, draws[0]))
@@ -69,7 +69,7 @@ def examine(
     return Examination(verdict, count_launches(case, first.launches))
 
 
-def _draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:
+def draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:
     """The first two sets of inputs; `InputsError` where they do not fit into memory."""
     try:
         return [draw_inputs(spec, case, draw) for draw in (0, 1)]
@@ -173,14 +173,18 @@ def _look_again(
     inputs = draw_inputs(spec, larger, draw=2)
     call = Workbench(spec, larger, implementation, device).call(inputs, poison=0)
     second = spec.judge(inputs, call.outputs, dtype=larger.dtype, strict=False)
+    return replace(merge(drop_undecided(verdict), _at_call(4, second)), undecided=None)
+
+
+def drop_undecided(verdict: Verdict) -> Verdict:
+    """A verdict without the statistical check that asks for a second look, if one does."""
     name = verdict.undecided
-    kept = replace(
+    return replace(
         verdict,
         checks=tuple(check for check in verdict.checks if check.name != name),
         findings=tuple(finding for finding in verdict.findings if finding.check != name),
         undecided=None,
     )
-    return replace(merge(kept, _at_call(4, second)), undecided=None)
 
 
 def _at_call(number: int, verdict: Verdict) -> Verdict:

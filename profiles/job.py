@@ -12,8 +12,8 @@ from rocmoe.references.judging.verdict import Finding
 class Job(msgspec.Struct, frozen=True, tag=True):
     """Run one implementation on one case.
 
-    checks, order: of a simulator: its sanitizers (none means those that always run), and in which
-    order waves run.
+    case_id: empty for a kernel that serves no op. checks, order: of a simulator: its sanitizers
+    (none means those that always run), and in which order waves run.
     """
 
     case_id: str

@@ -63,6 +63,7 @@ class Options:
     strict: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "orders", tuple(dict.fromkeys(self.orders)))
         for order in self.orders:
             Watch(self.checks, order)
 

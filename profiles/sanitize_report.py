@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -72,6 +73,18 @@ def _summarize(selector: str, results: Sequence[Result]) -> list[str]:
     case = results[0].case
     numbers = [str(len(results)), str(counts["pass"]), others]
     return [case.op, kernel, results[0].device, order, *numbers, verdict]
+
+
+def tell_run(artifact: Artifact, path: Path, fence: Sequence[str] = ()) -> list[str]:
+    """Lines for all but the table; fence: a line before the findings, and after them."""
+    lines: list[str] = []
+    if findings := tell_findings(artifact):
+        lines += ["", *fence, *findings, *fence]
+    if notes := tell_notes(artifact):
+        lines += ["", *notes]
+    lines += ["", "Not tested:", *(f"- {gap}" for gap in list_untested(artifact))]
+    outcome = judge_sanitized(artifact)
+    return [*lines, "", f"{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}"]
 
 
 def tell_findings(artifact: Artifact) -> list[str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from rocmoe.ops.backends.user import split_variant
 from rocmoe.ops.core.backend import (
@@ -24,6 +25,7 @@ from rocmoe.profiles.artifact import (
     FORMAT,
     VERSION,
     Artifact,
+    CaseRecord,
     Header,
     Request,
     Result,
@@ -48,19 +50,36 @@ OnProgress = Callable[[Result, int, int], None]
 SIMULATED = "sim:gfx942"
 
 
+class Run(Protocol):
+    """One implementation on one case, as a job and as a result."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Case id and selector, by which its result is found."""
+
+    def make_job(self, strict: bool) -> Job: ...
+
+    def make_result(self, reply: Reply) -> Result: ...
+
+
 @dataclass(frozen=True)
 class Planned:
-    """One implementation on one case; checks, order: of a simulator, as in `Job`."""
+    """One implementation on one case."""
 
     spec: OpSpec
     case: Case
     selector: str
     device: str
-    checks: tuple[str, ...] = ()
-    order: str = "together"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.case.id, self.selector
 
     def make_job(self, strict: bool) -> Job:
-        return Job(self.case.id, self.selector, self.device, strict, list(self.checks), self.order)
+        return Job(self.case.id, self.selector, self.device, strict)
+
+    def make_result(self, reply: Reply) -> Result:
+        return make_result(record_case(self.spec, self.case), self.selector, self.device, reply)
 
 
 @dataclass(frozen=True)
@@ -198,7 +217,7 @@ def run_validation(
         check_writable(settings.junit, "--junit")
         if settings.junit.resolve() == path.resolve():
             raise RocmoeError(f"--junit {settings.junit} is where the artifact goes; name another")
-    environment = _probe(request)
+    environment = probe(request)
     plan = plan_run(request, bool(environment.gpus))
     if settings.budget is not None:
         triton = environment.triton or ""
@@ -207,7 +226,7 @@ def run_validation(
             settings.budget,
             [(each.spec.name, each.case.id, arch, triton) for each, arch in simulated if arch],
         )
-    header = _make_header(request, environment)
+    header = make_header(request, environment)
     pool = settings.make_pool(*{planned.device for planned in plan})
     with Recorder(path, header, done) as recorder, pool:
         artifact = run_jobs(pool, plan, request.strict, recorder, on_progress)
@@ -230,22 +249,22 @@ def find_excesses(artifact: Artifact, budget: Budget) -> list[str]:
 
 def run_jobs(
     pool: Pool,
-    plan: Sequence[Planned],
+    plan: Sequence[Run],
     strict: bool,
     recorder: Recorder,
     on_progress: OnProgress,
 ) -> Artifact:
     """Run what the recorder does not hold yet, and finish it."""
     known = {(result.case.id, result.selector) for result in recorder.results}
-    todo = [planned for planned in plan if (planned.case.id, planned.selector) not in known]
-    jobs = [planned.make_job(strict) for planned in todo]
+    todo = [run for run in plan if run.key not in known]
+    jobs = [run.make_job(strict) for run in todo]
 
     def keep(index: int, reply: Reply) -> None:
-        result = _make_result(todo[index], reply)
+        result = todo[index].make_result(reply)
         recorder.add(result)
         on_progress(result, len(recorder.results), len(plan))
 
-    order = [(planned.case.id, planned.selector) for planned in plan]
+    order = [run.key for run in plan]
     try:
         pool.run(jobs, keep)
     except KeyboardInterrupt:
@@ -254,7 +273,7 @@ def run_jobs(
     return recorder.finish(order, complete=True)
 
 
-def _probe(request: Request) -> Environment:
+def probe(request: Request) -> Environment:
     named = [(op, selector) for op in request.ops for selector in request.backends]
     with Settings().make_pool() as pool:
         reply = pool.probe(Probe(named))
@@ -266,7 +285,7 @@ def _probe(request: Request) -> Environment:
 def _open_run(request: Request, settings: Settings) -> tuple[Path, list[Result]]:
     """Where the artifact goes, and what an unfinished run of it has done already."""
     if not settings.resume:
-        return settings.out or _make_path(request.command), []
+        return settings.out or make_path(request.command), []
     path = settings.out or find_unfinished(FOLDER, request)
     header, done = read_stream(path)
     if header.version != VERSION:
@@ -278,24 +297,25 @@ def _open_run(request: Request, settings: Settings) -> tuple[Path, list[Result]]
     return path, done
 
 
-def _make_path(command: str) -> Path:
+def make_path(command: str) -> Path:
     now = datetime.datetime.now(datetime.timezone.utc)
     return FOLDER / f"{command}-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.json"
 
 
-def _make_header(request: Request, environment: Environment) -> Header:
+def make_header(request: Request, environment: Environment) -> Header:
     now = datetime.datetime.now(datetime.timezone.utc)
     created = now.isoformat(timespec="seconds")
     return Header(FORMAT, VERSION, created, request, environment)
 
 
-def _make_result(planned: Planned, reply: Reply) -> Result:
-    backend, variant = split_selector(planned.selector)
+def make_result(record: CaseRecord, selector: str, device: str, reply: Reply) -> Result:
+    """What an artifact keeps of a reply."""
+    backend, variant = split_selector(selector)
     return Result(
-        case=record_case(planned.spec, planned.case),
+        case=record,
         backend=backend,
         variant=variant or reply.variant,
-        device=str(parse_device(planned.device)),
+        device=str(parse_device(device)),
         **{
             name: getattr(reply, name)
             for name in ("status", "reason", "checks", "findings", "seconds", "counts")

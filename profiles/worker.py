@@ -10,11 +10,13 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
 
+from rocmoe.ops.backends.assembly import load_variant
 from rocmoe.ops.core.backend import load_backend, split_selector
 from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import parse_device
@@ -24,9 +26,11 @@ from rocmoe.ops.core.simulator import Watch
 from rocmoe.ops.core.spec import OpSpec, load_op
 from rocmoe.ops.gcn.machine.fault import DeadlockError, UnsupportedError
 from rocmoe.profiles.artifact import record_checks
+from rocmoe.profiles.bare import examine_bare
 from rocmoe.profiles.environment import collect_environment
-from rocmoe.profiles.examination import Examination, examine
+from rocmoe.profiles.examination import Examination
 from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
+from rocmoe.profiles.orders import examine_order
 
 #: The first message of a worker, once it has imported what every job needs.
 READY = b"ready"
@@ -92,6 +96,8 @@ def _probe(probe: Probe) -> ProbeReply:
 
 
 def _run(job: Job) -> Reply:
+    if not job.case_id:
+        return _examine_bare(job)
     case = parse_case(job.case_id)
     spec = load_op(case.op)
     device = parse_device(job.device)
@@ -111,24 +117,33 @@ def _run(job: Job) -> Reply:
 
 
 def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation) -> Reply:
-    device, variant = parse_device(job.device), implementation.variant
+    device, watch = parse_device(job.device), make_watch(job)
+    return _answer_for(
+        implementation.variant,
+        lambda: examine_order(spec, case, implementation, device, strict=job.strict, watch=watch),
+    )
+
+
+def _examine_bare(job: Job) -> Reply:
+    """A kernel that serves no op, of a launch file."""
+    _, variant = split_selector(job.selector)
+    return _answer_for(variant, lambda: examine_bare(load_variant(variant), make_watch(job)))
+
+
+def _answer_for(variant: str, examine: Callable[[], Examination]) -> Reply:
+    """What an examination came to, whatever the candidate does meanwhile."""
     try:
-        examined = examine(
-            spec, case, implementation, device, strict=job.strict, watch=make_watch(job)
-        )
-    except UnsupportedError as error:
+        return _record(examine(), variant)
+    except (UnsupportedError, InputsError) as error:
         return Reply("refused", str(error), variant)
     except DeadlockError as error:
         return Reply("timeout", str(error), variant)
     except CandidateError as error:
         return Reply("error", str(error), variant)
-    except InputsError as error:
-        return Reply("refused", str(error), variant)
     except SystemExit as error:
         return Reply("error", f"called sys.exit({error.code!r}){_where(error)}", variant)
     except BaseException as error:
         return Reply("error", f"{describe_error(error)}{_where(error)}", variant)
-    return _record(examined, variant)
 
 
 def _record(examined: Examination, variant: str) -> Reply:

@@ -156,7 +156,8 @@ def _note_unwritten(storage: Any, poison: int) -> None:
     from torch.multiprocessing.reductions import StorageWeakRef
 
     if storage.device.type == "cpu":
-        _handed_out[storage.data_ptr()] = (StorageWeakRef(storage), poison)
+        living = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        _handed_out[storage.data_ptr()] = (living, poison)
 
 
 def _poison_storage(tensor: Any, poison: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("triton", reason="no triton to compile for AMD with")
 
 CASE = "topk_softmax:T=64,E=256,k=8:bf16:renormalize=true:normal:contiguous"
-KERNEL = '''
+KERNEL = """
 import torch
 import triton
 import triton.language as tl
@@ -44,7 +44,7 @@ def right(gating_output, topk, renormalize):
 
 def beyond(gating_output, topk, renormalize):
     return run(gating_output, topk, renormalize, 1)
-'''
+"""
 
 
 def results(path):

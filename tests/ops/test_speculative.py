@@ -51,7 +51,7 @@ def test_an_examination_judges_as_many_draws_as_the_false_alarm_rate_counts():
 
     spec = replace(CHAIN, judge=judge)
     kernel = Implementation(CHAIN.name, "torch", CHAIN.run_torch)
-    examine(spec, spec.make_case(spec.cases[0]), kernel, parse_device("cpu"), strict=True).verdict
+    examine(spec, spec.make_case(spec.cases[0]), kernel, parse_device("cpu"), strict=True)
     assert len(judged) == 3
     assert len(set(judged)) == sampling.DRAWS
 

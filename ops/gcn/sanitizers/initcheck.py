@@ -195,14 +195,15 @@ class Initcheck(Observer):
         state = RegisterState(list(own.vectors), list(own.scalars), own.scc, {})
         for dword in plan.touched:
             bits = self.undefined.get(dword)
+            if bits is None:
+                shape = (machine.waves, WAVE) if dword < VECTORS else (machine.waves,)
+                bits = np.zeros(shape, np.uint32)
             if dword < VECTORS:
-                zeros = np.zeros((machine.waves, WAVE), np.uint32)
-                state.vectors[dword] = zeros if bits is None else bits
+                state.vectors[dword] = bits
             elif dword == SCC:
-                state.scc = np.zeros(machine.waves, np.bool_) if bits is None else bits != 0
+                state.scc = bits != 0
             else:
-                zeros = np.zeros(machine.waves, np.uint32)
-                state.scalars[dword - SCALAR] = zeros if bits is None else bits
+                state.scalars[dword - SCALAR] = bits
         return state
 
     def _register(self, access: Access, at: int) -> int:

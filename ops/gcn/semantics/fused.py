@@ -189,9 +189,7 @@ def _three(
 
 def _mad(name: str, compute: Compute3 = mad_f32, note: str = "") -> Operation:
     """Of f32, which later architectures have no more."""
-    return Operation(
-        name, ("f32",) * 3, ("f32",), compute, cdna2(name.upper(), note), _GFX90A_ONLY
-    )
+    return Operation(name, ("f32",) * 3, ("f32",), compute, cdna2(name.upper(), note), _GFX90A_ONLY)
 
 
 def _mix(name: str, result: str, compute: Compute3) -> Operation:

@@ -142,7 +142,9 @@ OPERATORS = (
     Operator("tl.where({0} == {1}, {0}, {2})", lambda a, b, c: np.where(a == b, a, c), 3, _I + _F),
     Operator(
         "tl.where(({0} != {1}) & ({1} <= {2}), {2}, {1})",
-        lambda a, b, c: np.where((a != b) & (b <= c), c, b), 3, _I + _F,
+        lambda a, b, c: np.where((a != b) & (b <= c), c, b),
+        3,
+        _I + _F,
     ),
     Operator("tl.abs({0})", lambda a: np.abs(a), 1, _SIGNED + _F),
     Operator("{0} & {1}", lambda a, b: a & b, 2, _I),
@@ -161,8 +163,12 @@ OPERATORS = (
     Operator("tl.umulhi({0}, {1})", _high_product, 2, _WIDE),
     Operator("libdevice.clz({0})", _count_leading, 1, (I32, I64)),
     Operator("libdevice.popc({0}).to({0}.dtype)", _count_ones, 1, (I32, I64)),
-    Operator("tl.minimum(tl.maximum({0}, {1}), {2})", lambda a, b, c: _lesser(_greater(a, b), c),
-             3, _I + _F),
+    Operator(
+        "tl.minimum(tl.maximum({0}, {1}), {2})",
+        lambda a, b, c: _lesser(_greater(a, b), c),
+        3,
+        _I + _F,
+    ),
     Operator("tl.floor({0})", np.floor, 1, _F32_UP),
     Operator("tl.ceil({0})", np.ceil, 1, _F32_UP),
     Operator("libdevice.trunc({0})", np.trunc, 1, _F32_UP),
@@ -173,9 +179,7 @@ OPERATORS = (
     Operator("tl.sqrt_rn({0})", np.sqrt, 1, (F32,)),
     Operator("tl.fma({0}, {1}, {2})", _fused, 3, (F32,)),
 )
-BY_TYPE = {
-    kind.name: tuple(each for each in OPERATORS if kind in each.kinds) for kind in CASTS
-}
+BY_TYPE = {kind.name: tuple(each for each in OPERATORS if kind in each.kinds) for kind in CASTS}
 
 
 @dataclass(frozen=True)
@@ -297,7 +301,7 @@ def reinterpret(bits: Values, kind: Type) -> Values:
 _STEPS = (_add_operation, _add_cast, _add_bitcast)
 
 
-SOURCE = '''\
+SOURCE = """\
 import triton
 import triton.language as tl
 from triton.language.extra import libdevice
@@ -324,7 +328,7 @@ def kernel({parameters}, n, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < n
 {body}
-'''
+"""
 
 
 def write_kernel(made: Expression, stored: list[int]) -> str:

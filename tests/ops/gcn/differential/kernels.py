@@ -280,8 +280,8 @@ def _collatz(x, limit):
 
 
 @triton.jit(noinline=True)
-def _mix(values, factor):
-    return values * factor + (values >> 3)
+def _mix(value, factor):
+    return value * factor + (value >> 3)
 
 
 @triton.jit
@@ -317,9 +317,10 @@ def walk(x, y, n, limit, BLOCK: tl.constexpr, HOW: tl.constexpr):
     elif HOW == "scalar call":
         result = values + _collatz(program + 1, limit)
     elif HOW == "call":
-        result = values
+        mixed = program
         for i in range(program % 3 + 1):
-            result = _mix(result, i + 2)
+            mixed = _mix(mixed, i + 2) + _collatz(mixed + 1, limit)
+        result = values ^ mixed
     else:
         result = values
         while tl.max(result, 0) > n:

@@ -168,7 +168,9 @@ def simulate(
     for simulated in simulator.take():
         wrong = [fault for fault in simulated.faults if not fault.is_note]
         if wrong:
-            raise Finding("\n".join(f"{f.check}: {f.message} at {f.where}, {f.place}" for f in wrong))
+            raise Finding(
+                "\n".join(f"{f.check}: {f.message} at {f.where}, {f.place}" for f in wrong)
+            )
 
 
 class _Remembering(Simulator):
@@ -206,8 +208,10 @@ def measure_ulp(values: np.ndarray, kind: Type) -> np.ndarray:
 def _refuse(wrong: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> None:
     if wrong.any():
         at = tuple(np.argwhere(wrong)[0]) if wrong.ndim else ()
-        raise Finding(f"{int(wrong.sum())} of {wrong.size} differ, first at {at}: "
-                      f"found {values[at]!r}, wanted {wanted[at]!r}")
+        raise Finding(
+            f"{int(wrong.sum())} of {wrong.size} differ, first at {at}: "
+            f"found {values[at]!r}, wanted {wanted[at]!r}"
+        )
 
 
 def list_mnemonics(kernel: Any, grid: tuple[int, ...], arch: str, **arguments: Any) -> set[str]:

@@ -7,12 +7,11 @@ import pytest
 
 triton = pytest.importorskip("triton", reason="triton is not installed")
 import torch  # noqa: E402
-import triton.language as tl  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from . import kernels  # noqa: E402
-from .rig import ARCHS, FLOATS, SMALL, TYPES, Finding, compare, few, fill, simulate, to_numpy  # noqa: E402
+from .rig import ARCHS, FLOATS, SMALL, TYPES, compare, few, fill, simulate, to_numpy  # noqa: E402
 
 WARPS = st.sampled_from([1, 2, 4, 8])
 I32, F32 = TYPES["int32"], TYPES["float32"]
@@ -47,7 +46,9 @@ def walk_numpy(how, program, values, n, limit):
             values = values * np.int32(3) + np.int32(i)
         return values
     if how == "branch":
-        return (values + np.int32(1), values * values, np.cumsum(values, dtype=np.int32))[program % 3]
+        return (values + np.int32(1), values * values, np.cumsum(values, dtype=np.int32))[
+            program % 3
+        ]
     if how == "return":
         return np.full_like(values, 77) if program % 2 else -values
     if how == "while":
@@ -56,17 +57,22 @@ def walk_numpy(how, program, values, n, limit):
             total, steps = total - int(values.max()) - 1, steps + 1
         return values + np.int32(steps)
     if how == "scalar call":
-        number, steps = program + 1, 0
-        while number != 1 and steps < limit:
-            number, steps = (3 * number + 1 if number % 2 else number // 2), steps + 1
-        return values + np.int32(steps)
+        return values + np.int32(collatz(program + 1, limit))
     if how == "call":
+        mixed = program
         for i in range(program % 3 + 1):
-            values = values * np.int32(i + 2) + (values >> 3)
-        return values
+            mixed = mixed * (i + 2) + (mixed >> 3) + collatz(mixed + 1, limit)
+        return values ^ np.int32(mixed)
     while values.max() > n:
         values = np.where(values > n, values >> 1, values)
     return values
+
+
+def collatz(number, limit):
+    steps = 0
+    while number != 1 and steps < limit:
+        number, steps = (3 * number + 1 if number % 2 else number // 2), steps + 1
+    return steps
 
 
 @st.composite
@@ -83,7 +89,12 @@ def philox(seed, places):
     key = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)]
     for _ in range(10):
         first, second = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
-        c = [(second >> bits) ^ c[1] ^ key[0], second & low, (first >> bits) ^ c[3] ^ key[1], first & low]
+        c = [
+            (second >> bits) ^ c[1] ^ key[0],
+            second & low,
+            (first >> bits) ^ c[3] ^ key[1],
+            first & low,
+        ]
         key = [(key[0] + np.uint64(0x9E3779B9)) & low, (key[1] + np.uint64(0xBB67AE85)) & low]
     return [each.astype(np.uint32) for each in c]
 
@@ -100,7 +111,8 @@ def check_random(arch, drawn):
             "randint": a,
             "randint4x": a ^ (b * np.int32(3)) ^ (c * np.int32(5)) ^ (d * np.int32(7)),
             # 4.6566127342e-10 is the constant of Triton's uint_to_uniform_float.
-            "rand": np.where(a < 0, -a - np.int32(1), a) * np.float32(4.6566127342e-10),
+            "rand": np.where(a < 0, -a - np.int32(1), a).astype(np.float32)
+            * np.float32(4.6566127342e-10),
         }[how]
     compare(y, wanted, kind)
 
@@ -126,8 +138,10 @@ def check_conversion(arch, drawn):
         y = torch.zeros(2 * block, dtype=wide.torch)
         simulate(kernels.convert, (2,), arch, family="conversion", x=codes, y=y, BLOCK=block,
                  TO=wide.triton, BACK=None, num_warps=num_warps)  # fmt: skip
-        compare(y, codes.to(torch.float32).to(wide.torch).to(torch.float32).numpy().astype(wide.numpy),
-                wide)  # fmt: skip
+        wanted = to_numpy(codes.to(torch.float32).to(wide.torch), wide)
+        # Where Triton converts to bf16 in software, it makes numbers of infinities and NaNs.
+        kept = np.isfinite(wanted) | (wide.name != "bfloat16")
+        compare(y[torch.from_numpy(kept)], wanted[kept], wide)
         return
     random = np.random.default_rng(block)
     most = min(torch.finfo(small.torch).max, torch.finfo(wide.torch).max)

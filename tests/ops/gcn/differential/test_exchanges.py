@@ -136,7 +136,15 @@ def sorts(draw):
     columns = draw(sizes(1, 8))
     rows = min(draw(sizes(0, 4)), 1024 // columns)
     kept = min(columns, draw(sizes(0, 4))) if how == "topk" else columns
-    return how, draw(st.sampled_from(INTEGERS + FLOATS)), rows, columns, kept, draw(EITHER), draw(WARPS)
+    return (
+        how,
+        draw(st.sampled_from(INTEGERS + FLOATS)),
+        rows,
+        columns,
+        kept,
+        draw(EITHER),
+        draw(WARPS),
+    )
 
 
 def check_sort(arch, drawn):

@@ -36,7 +36,17 @@ def scatters(draw):
     kind = draw(st.sampled_from(INTEGERS + FLOATS))
     block, programs = draw(st.sampled_from([32, 64, 256, 1024])), draw(st.integers(1, 3))
     n = block * programs - draw(st.sampled_from([0, 0, 1, 7, 16]))
-    return kind, block, programs, n, draw(LOADED), draw(STORED), draw(EITHER), draw(EITHER), draw(WARPS)
+    return (
+        kind,
+        block,
+        programs,
+        n,
+        draw(LOADED),
+        draw(STORED),
+        draw(EITHER),
+        draw(EITHER),
+        draw(WARPS),
+    )
 
 
 def check_scatter(arch, drawn):
@@ -133,7 +143,9 @@ def check_update(arch, drawn):
     size = n + block * programs
     memory = torch.from_numpy(np.zeros(size)).to(kind.torch)
     if how not in ("cas", "xchg"):
-        memory = torch.from_numpy(random.integers(low, high, size).astype(np.float64)).to(kind.torch)
+        memory = torch.from_numpy(random.integers(low, high, size).astype(np.float64)).to(
+            kind.torch
+        )
     before = memory.clone()
     values = torch.from_numpy(values.astype(np.float64)).to(kind.torch)
     old = torch.zeros(n, dtype=kind.torch)
@@ -152,7 +164,9 @@ def check_result(how, kind, at, values, old, before, memory):
         _BITWISE[how].at(wanted, at, values)
         compare(memory, wanted.astype(kind.numpy), kind)
         if old is not None and how == "add":
-            check_sums(start, at, values, old.double().numpy() if kind.is_float else old.numpy(), end)
+            check_sums(
+                start, at, values, old.double().numpy() if kind.is_float else old.numpy(), end
+            )
         return
     for place in np.unique(at):
         here = at == place

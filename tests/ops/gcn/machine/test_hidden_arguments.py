@@ -56,13 +56,16 @@ def test_sizes_of_the_launch_are_filled_in_where_the_metadata_says() -> None:
 
 
 def test_what_the_caller_gives_and_what_points_outside_stays_as_it_is() -> None:
-    assert _list(
-        (0, 8, "by_value"),
-        (8, 2, "hidden_remainder_x"),
-        (16, 8, "hidden_global_offset_y"),
-        (24, 8, "hidden_hostcall_buffer"),
-        (32, 8, "hidden_none"),
-    ) == {}
+    assert (
+        _list(
+            (0, 8, "by_value"),
+            (8, 2, "hidden_remainder_x"),
+            (16, 8, "hidden_global_offset_y"),
+            (24, 8, "hidden_hostcall_buffer"),
+            (32, 8, "hidden_none"),
+        )
+        == {}
+    )
 
 
 def test_a_kernel_without_metadata_has_none() -> None:
