@@ -58,8 +58,8 @@ def examine(
         _at_call(1, spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)),
         _at_call(2, spec.judge(draws[1], second.outputs, dtype=case.dtype, strict=strict)),
         _at_call(3, spec.judge(draws[0], again.outputs, dtype=case.dtype, strict=strict)),
-        _at_call(1, judge_memory(spec, case, bench.fenced, draws[0], (first, again))),
-        _at_call(2, judge_memory(spec, case, bench.fenced, draws[1], (second,))),
+        _at_call(1, judge_memory(bench, draws[0], (first, again))),
+        _at_call(2, judge_memory(bench, draws[1], (second,))),
         _at_call(3, judge_repeat(spec, draws[0], first, again, strict=strict)),
         _at_call(3, judge_afterwards(bench)),
         *judge_simulation(bench, (first, second, again)),
@@ -89,23 +89,20 @@ def judge_simulation(bench: Workbench, calls: tuple[Call, ...]) -> list[Verdict]
     return [_at_call(number, verdict) for number, verdict in enumerate(judged, 1)]
 
 
-def judge_memory(
-    spec: OpSpec, case: Case, fenced: bool, inputs: Inputs, calls: tuple[Call, ...]
-) -> Verdict:
+def judge_memory(bench: Workbench, inputs: Inputs, calls: tuple[Call, ...]) -> Verdict:
     """Whether calls on the same inputs left their surroundings alone and wrote what they must.
 
     Given two calls with different poison, an element that kept both is one never written.
     """
     judgement = Judgement()
     _report_damage(judgement, "inputs_unchanged", [d for call in calls for d in call.mutated])
-    simulated = any(call.launches for call in calls)
-    if fenced:
+    if bench.fenced:
         _report_damage(judgement, "no_write_outside", [d for call in calls for d in call.outside])
-    elif not simulated:  # memcheck sees every store
+    elif bench.simulator is None:  # whose memcheck sees every store
         note = "not checked: the function allocates its own outputs"
         judgement.checks.append(Check("no_write_outside", None, 0.0, 0.0, note))
     if len(calls) == 2:
-        must_write = spec.must_write(case, inputs)
+        must_write = bench.spec.must_write(bench.case, inputs)
         for name, held in calls[0].poisoned.items():
             due = must_write.get(name, np.True_)
             judgement.exact(
@@ -158,7 +155,7 @@ def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
         return judgement.verdict()
     detail = "out of contract: no crash, no hang, no access out of bounds"
     survived = Verdict((Check("survives", True, 0.0, 0.0, detail),))
-    memory = judge_memory(bench.spec, bench.case, bench.fenced, inputs, calls)
+    memory = judge_memory(bench, inputs, calls)
     kept = tuple(check for check in memory.checks if check.name != "all_written")
     findings = tuple(f for f in memory.findings if f.check != "all_written")
     return merge(survived, Verdict(kept, findings), *judge_simulation(bench, calls))

@@ -50,7 +50,7 @@ def examine_order(
     together = bench.call(inputs, poison=1)
     verdict = merge(
         spec.judge(inputs, call.outputs, dtype=case.dtype, strict=strict),
-        judge_memory(spec, case, bench.fenced, inputs, (call, together)),
+        judge_memory(bench, inputs, (call, together)),
         judge_order(spec, inputs, call, together, watch.order, strict=strict),
         *found,
     )

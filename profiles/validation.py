@@ -183,16 +183,18 @@ def list_selectors(request: Request) -> list[str]:
 
 
 def plan_run(request: Request, has_gpu: bool) -> list[Planned]:
-    """Every backend on every case; one that the user did not name only on ops that it has."""
+    """Every backend on every case; one that the user did not name only on the ops that it has,
+    and only where it runs on the device."""
     cases = plan_cases(request)
     plan = []
     for selector in list_selectors(request):
         backend = load_backend(split_selector(selector)[0])
         device = request.device or choose_device(backend, has_gpu)
+        fits = parse_device(device).kind in backend.DEVICES
         plan += [
             Planned(spec, case, selector, device)
             for spec, case in cases
-            if request.backends or backend.serves(spec.name)
+            if request.backends or (fits and backend.serves(spec.name))
         ]
     return plan
 

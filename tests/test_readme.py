@@ -2,7 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,9 +59,39 @@ def test_the_tour_prints_what_it_says(rocmoe, tmp_path, harm):
     assert "user:mine.py" in said[0]
 
 
+SHOWN = re.findall(r"```sh\n([^`]*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
+SIMULATED = [(commands, said) for commands, said in SHOWN if "rocmoe validate" not in commands]
+
+
+def test_the_simulator_is_shown_by_its_findings():
+    assert len(SIMULATED) == 3
+    assert "memcheck: load of 2 bytes" in SIMULATED[0][1]
+    assert "no barrier stands between" in SIMULATED[1][1]
+
+
+@pytest.mark.parametrize("shown", SIMULATED, ids=lambda shown: shown[0].split()[0])
+def test_commands_of_the_simulator_print_what_is_shown(shown, tmp_path):
+    triton = pytest.importorskip("triton", reason="no triton to compile with")
+    if not triton.__version__.startswith("3.9."):
+        pytest.skip("what is shown is the code of Triton 3.9")
+    commands, said = shown
+    shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", commands],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == (1 if "failed (exit 1)" in said else 0), done.stderr
+    assert mask(done.stdout) == mask(said)
+
+
 def test_every_command_and_option_named_is_there(rocmoe):
-    for command in ("validate", "selftest", "list", "doctor"):
+    for command in ("validate", "sanitize", "isa", "selftest", "list", "doctor"):
         assert f"rocmoe {command}" in README
-    said = rocmoe("validate", "--help").stdout
+    said = "".join(rocmoe(command, "--help").stdout for command in ("validate", "sanitize", "isa"))
     for option in set(re.findall(r"`(--[a-z]+)", README)):
         assert option in said, option

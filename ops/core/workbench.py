@@ -66,7 +66,7 @@ class Workbench:
     ) -> None:
         self.simulator = Simulator(device.arch, watch or Watch()) if device.arch else None
         self.spec, self.case, self.device = spec, case, device
-        self.implementation = implementation
+        self.implementation = implementation.for_case(case)
         self.fenced = writes_outputs(spec, implementation.function)
         self._threads = threading.active_count()
         self._inputs: dict[str, FencedTensor] = {}

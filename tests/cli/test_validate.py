@@ -94,7 +94,7 @@ def test_a_wrong_kernel_fails_with_row_and_column(rocmoe, tmp_path, kernels):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--device", "sim:gfx942"], 4, "torch does not run on sim:gfx942"),
+        (["--backend", "torch", "--device", "sim:gfx942"], 4, "torch does not run on sim:gfx942"),
         (["--device", "gpu:99"], 4, "1 case(s) unavailable: "),
         (["--backend", "torch"], 0, "passed"),
     ],
@@ -171,5 +171,5 @@ def test_a_closed_stream_is_no_traceback(rocmoe, closed):
 
 
 def test_a_case_given_twice_runs_once(rocmoe, tmp_path):
-    rocmoe("validate", "--case", case(8), "--case", case(8), "--out", "run.json")
+    rocmoe("validate", "--backend", "torch", "--case", case(8), "--case", case(8), "--out", "run.json")
     assert len(read_artifact(tmp_path / "run.json").results) == 1

@@ -163,6 +163,7 @@ class Initcheck(Observer):
         """What an instruction makes of other registers: those that it writes, selected waves."""
         with machine.substituted(state):
             run(machine)
+            state = machine.state  # a write of SCC puts another array in its place
         after = {}
         for dword in plan.footprint.writes:
             if dword < VECTORS:
@@ -235,7 +236,10 @@ class Initcheck(Observer):
         if access.keeps:
             half = np.uint32(0xFFFF << access.shift)
             bits = bits | (own & ~half)
-        return bits if access.scalar else np.where(machine.active, bits, own)
+        # A flat load may reach several memories, each told of on its own.
+        flat = machine.program.instructions[machine.index].name.startswith("flat_")
+        loaded_lanes = access.active if flat else machine.active
+        return bits if access.scalar else np.where(loaded_lanes, bits, own)
 
     def _store(self, machine: Machine, access: Access) -> None:
         assert self._memory is not None

@@ -66,13 +66,15 @@ class ShadowMemory:
     def copy_to_lds(self, machine: Machine, access: Access) -> None:
         """A load that goes to LDS."""
         assert access.to_lds is not None
-        target, source = self._tables["lds"], self._tables["global"]
+        target, source = self._tables["lds"], self._tables[access.space]
         assert target is not None
-        to = access.to_lds + (machine.group * self._row_bytes["lds"])[:, None]
         active = access.active
-        for octet in range(access.size):
-            value = 0 if source is None else source[access.addresses[active] - BASE + octet]
-            target[to[active] + octet] = value
+        to = (access.to_lds + (machine.group * self._row_bytes["lds"])[:, None])[active]
+        places = self._places(machine, access, access.addresses)[active]
+        # What is shorter than a dword is extended to one.
+        for octet in range(max(access.size, 4)):
+            loaded = source is not None and octet < access.size
+            target[to + octet] = source[places + octet] if loaded and source is not None else 0
 
     def _places(self, machine: Machine, access: Access, addresses: Array) -> Array:
         if access.space == "global":

@@ -256,6 +256,26 @@ def multiply(
 
 
 @triton.jit
+def multiply_scaled(
+    a, a_scale, b, b_scale, c, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr,
+    A_FORMAT: tl.constexpr, B_FORMAT: tl.constexpr, A_PACKED: tl.constexpr, B_PACKED: tl.constexpr,
+):  # fmt: skip
+    """c [M, N] of a [M, K] and b [K, N] in blocks of 32 with a scale each; PACKED: in a byte."""
+    rows, columns = tl.arange(0, M), tl.arange(0, N)
+    a_depth, b_depth = tl.arange(0, K // A_PACKED), tl.arange(0, K // B_PACKED)
+    blocks = tl.arange(0, K // 32)
+    left = tl.load(a + rows[:, None] * (K // A_PACKED) + a_depth[None, :])
+    right = tl.load(b + b_depth[:, None] * N + columns[None, :])
+    left_scale, right_scale = None, None
+    if a_scale is not None:
+        left_scale = tl.load(a_scale + rows[:, None] * (K // 32) + blocks[None, :])
+    if b_scale is not None:
+        right_scale = tl.load(b_scale + columns[:, None] * (K // 32) + blocks[None, :])
+    sums = tl.dot_scaled(left, left_scale, A_FORMAT, right, right_scale, B_FORMAT)
+    tl.store(c + rows[:, None] * N + columns[None, :], sums)
+
+
+@triton.jit
 def multiply_twice(a, b, c, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr):
     """(a b) b^T, as attention does: the first product is rounded to the type of b."""
     rows, columns, depth = tl.arange(0, M), tl.arange(0, N), tl.arange(0, K)
@@ -271,7 +291,7 @@ def _collatz(x, limit):
     """Steps until 1, at most `limit`; a call that is not inlined."""
     steps = 0
     while (x != 1) & (steps < limit):
-        if x % 2 == 0:
+        if x % 2 == 0:  # noqa: SIM108  a branch, no selection
             x = x // 2
         else:
             x = 3 * x + 1
@@ -326,6 +346,16 @@ def walk(x, y, n, limit, BLOCK: tl.constexpr, HOW: tl.constexpr):
         while tl.max(result, 0) > n:
             result = tl.where(result > n, result >> 1, result)
     tl.store(y + at, result)
+
+
+@triton.jit
+def combine(x, y, z, w, wide, BLOCK: tl.constexpr, WIDE: tl.constexpr):
+    """Products and sums that may become one instruction."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    a, b, c = tl.load(x + at), tl.load(y + at), tl.load(z + at)
+    sums = (a * b + c) * a - b
+    tl.store(w + at, sums + (c - a * b))
+    tl.store(wide + at, a.to(WIDE) * b.to(WIDE) + c.to(WIDE) - (a * c).to(WIDE) * b.to(WIDE))
 
 
 @triton.jit

@@ -16,10 +16,8 @@ import torch
 import triton.language as tl
 from hypothesis import HealthCheck, settings
 
-from rocmoe.ops.core.launch import recording, simulating
+from rocmoe.ops.core.launch import simulating
 from rocmoe.ops.core.simulator import CHECKS, Simulator, Watch
-from rocmoe.ops.gcn.assembly import read_program
-from rocmoe.ops.gcn.machine.run import Report
 
 ARCHS = ("gfx90a", "gfx942", "gfx950")
 #: Draws of one test, each for one architecture; unset, they are few and always the same.
@@ -27,8 +25,7 @@ EXAMPLES = os.environ.get("ROCMOE_DIFFERENTIAL_EXAMPLES")
 #: Every so many runs all sanitizers watch; none may find anything.
 WATCHED = 4
 
-#: How often each mnemonic was executed by how many waves, by architecture.
-executed: dict[str, Counter[str]] = {arch: Counter() for arch in ARCHS}
+#: Kernels that were run, by family and architecture.
 runs: Counter[tuple[str, str]] = Counter()
 
 
@@ -41,6 +38,11 @@ def few(examples: int) -> settings:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def name_check(parameter: Any) -> str:
+    """A name for the tests of a family, from the function that checks a draw."""
+    return getattr(parameter, "__name__", "drawn")
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def simulate(
     arch: str,
     /,
     *,
-    family: str = "",
+    family: str,
     watched: bool | None = None,
     fusion: bool = False,
     **arguments: Any,
@@ -161,8 +163,8 @@ def simulate(
     """Compile a kernel for `arch` and run it; options such as num_warps among the arguments."""
     runs[family, arch] += 1
     if watched is None:
-        watched = sum(runs.values()) % WATCHED == 0
-    simulator = _Remembering(arch, Watch(checks=CHECKS if watched else ("memcheck",), counts=False))
+        watched = runs[family, arch] % WATCHED == 0
+    simulator = Simulator(arch, Watch(checks=CHECKS if watched else ("memcheck",), counts=False))
     with simulating(simulator):
         kernel[grid](**arguments, enable_fp_fusion=fusion)
     for simulated in simulator.take():
@@ -171,15 +173,6 @@ def simulate(
             raise Finding(
                 "\n".join(f"{f.check}: {f.message} at {f.where}, {f.place}" for f in wrong)
             )
-
-
-class _Remembering(Simulator):
-    def run(self, *given: Any) -> Report:
-        report = super().run(*given)
-        instructions = report.program.instructions
-        for index in np.flatnonzero(report.executed):
-            executed[self.arch][instructions[index].name] += int(report.executed[index])
-        return report
 
 
 def compare(found: torch.Tensor, wanted: np.ndarray, kind: Type, ulp: float = 0) -> None:
@@ -202,7 +195,7 @@ def measure_ulp(values: np.ndarray, kind: Type) -> np.ndarray:
     """The distance of neighbours of a type at these values."""
     about = torch.finfo(kind.torch)
     magnitude = np.abs(np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0))
-    return np.maximum(magnitude, about.tiny) * about.eps
+    return np.ldexp(about.eps, np.frexp(np.maximum(magnitude, about.tiny))[1] - 1)
 
 
 def _refuse(wrong: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> None:
@@ -212,11 +205,3 @@ def _refuse(wrong: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> None:
             f"{int(wrong.sum())} of {wrong.size} differ, first at {at}: "
             f"found {values[at]!r}, wanted {wanted[at]!r}"
         )
-
-
-def list_mnemonics(kernel: Any, grid: tuple[int, ...], arch: str, **arguments: Any) -> set[str]:
-    """Names in the code of a kernel, with no suffixes of encodings."""
-    with recording(arch) as launches:
-        kernel[grid](**arguments)
-    program = read_program(launches[0].compiled.assembly)
-    return {instruction.name for instruction in program.instructions}

@@ -11,7 +11,18 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from . import kernels  # noqa: E402
-from .rig import ARCHS, FLOATS, SMALL, TYPES, compare, few, fill, simulate, to_numpy  # noqa: E402
+from .rig import (  # noqa: E402
+    ARCHS,
+    FLOATS,
+    SMALL,
+    TYPES,
+    compare,
+    few,
+    fill,
+    name_check,
+    simulate,
+    to_numpy,
+)
 
 WARPS = st.sampled_from([1, 2, 4, 8])
 I32, F32 = TYPES["int32"], TYPES["float32"]
@@ -157,7 +168,7 @@ def check_conversion(arch, drawn):
 @pytest.mark.parametrize(
     ("check", "drawn"),
     [(check_walk, walks()), (check_random, randoms()), (check_conversion, conversions())],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=name_check,
 )
 def test_agrees_with_numpy(arch, check, drawn):
     few(8)(given(drawn)(lambda each: check(arch, each)))()

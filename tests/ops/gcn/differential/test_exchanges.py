@@ -11,7 +11,18 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from . import kernels  # noqa: E402
-from .rig import ARCHS, FLOATS, INTEGERS, TYPES, compare, few, fill, simulate, to_numpy  # noqa: E402
+from .rig import (  # noqa: E402
+    ARCHS,
+    FLOATS,
+    INTEGERS,
+    TYPES,
+    compare,
+    few,
+    fill,
+    name_check,
+    simulate,
+    to_numpy,
+)
 
 WARPS = st.sampled_from([1, 2, 4, 8])
 EITHER = st.booleans()
@@ -223,7 +234,7 @@ def check_histogram(arch, drawn):
     [(check_reduction, reductions()), (check_total, totals()), (check_scan, scans()),
      (check_sort, sorts()), (check_rearrangement, rearrangements()),
      (check_histogram, histograms())],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=name_check,
 )  # fmt: skip
 def test_agrees_with_numpy(arch, check, drawn):
     few(8)(given(drawn)(lambda each: check(arch, each)))()

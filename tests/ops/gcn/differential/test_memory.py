@@ -13,7 +13,18 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from . import kernels  # noqa: E402
-from .rig import ARCHS, FLOATS, INTEGERS, TYPES, Finding, compare, few, fill, simulate  # noqa: E402
+from .rig import (  # noqa: E402
+    ARCHS,
+    FLOATS,
+    INTEGERS,
+    TYPES,
+    Finding,
+    compare,
+    few,
+    fill,
+    name_check,
+    simulate,
+)
 
 WARPS = st.sampled_from([1, 2, 4, 8])
 EITHER = st.booleans()
@@ -217,7 +228,7 @@ def check_tickets(arch, drawn):
     ("check", "drawn"),
     [(check_scatter, scatters()), (check_copy, copies()), (check_update, updates()),
      (check_tickets, tickets())],
-    ids=lambda each: getattr(each, "__name__", ""),
+    ids=name_check,
 )  # fmt: skip
 def test_agrees_with_numpy(arch, check, drawn):
     few(8)(given(drawn)(lambda each: check(arch, each)))()
