@@ -9,6 +9,8 @@ from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.simulator import FaultRecord, Simulated, add_counts
 from rocmoe.references.judging.verdict import FINDINGS_KEPT, Check, Finding, Judgement, Verdict
 
+NOTHING_RAN = "not checked: no kernel was launched"
+
 #: The size of a case that its counts are divided by, for a count a token or a row.
 UNITS = ("T", "B")
 
@@ -16,6 +18,9 @@ UNITS = ("T", "B")
 def judge_faults(launches: Sequence[Simulated], checks: Sequence[str]) -> Verdict:
     """A check a sanitizer that watched: how many kinds of fault it found, notes in its detail."""
     judgement = Judgement()
+    if not launches:
+        judgement.checks.append(Check("sanitizers", None, 0.0, 0.0, NOTHING_RAN))
+        return judgement.verdict()
     found: dict[str, list[FaultRecord]] = defaultdict(list)
     for fault in (fault for launch in launches for fault in launch.faults):
         found[fault.check].append(fault)
@@ -23,8 +28,6 @@ def judge_faults(launches: Sequence[Simulated], checks: Sequence[str]) -> Verdic
         faults = [fault for fault in found[check] if not fault.is_note]
         notes = [fault for fault in found[check] if fault.is_note]
         detail = "; ".join(f"note: {_tell(note)}" for note in notes[:FINDINGS_KEPT])
-        if not launches:
-            detail = "no kernel was launched"
         judgement.checks.append(Check(check, not faults, float(len(faults)), 0.0, detail))
         judgement.findings += [_record(fault) for fault in faults[:FINDINGS_KEPT]]
     return judgement.verdict()
