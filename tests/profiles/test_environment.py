@@ -44,6 +44,8 @@ def install(site: Path, module: str, version: str | None, distribution: str) -> 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    # One that was imported by another test would be found in place of the pretended one.
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
     return tmp_path / "site"
 
 

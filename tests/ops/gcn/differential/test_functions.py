@@ -8,6 +8,7 @@ functions states for itself, except for the short sequences that Triton writes o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ triton = pytest.importorskip("triton", reason="triton is not installed")
 import torch  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from scipy import special  # noqa: E402
 
 from . import kernels  # noqa: E402
 from .rig import ARCHS, TYPES, Finding, compare, few, measure_ulp, simulate  # noqa: E402
@@ -38,6 +38,10 @@ class Function:
     kinds: tuple[str, ...] = ("float32", "float64")
 
 
+#: The C library's, for SciPy's erfc is 17 ulp off at 4.63.
+_erf, _erfc = np.vectorize(math.erf, [float]), np.vectorize(math.erfc, [float])
+
+
 def _sigmoid(x, y):
     return 1 / (1 + np.exp(-x))
 
@@ -54,7 +58,7 @@ FUNCTIONS = {
     "divide": Function(lambda x, y: x / y, 2.5, -1e3, 1e3),
     "sin": Function(lambda x, y: np.sin(x), 4, -300, 300),
     "cos": Function(lambda x, y: np.cos(x), 4, -300, 300),
-    "erf": Function(lambda x, y: special.erf(x.astype(np.float64)), 16, -4, 4),
+    "erf": Function(lambda x, y: _erf(x), 16, -4, 4),
     "tanh": Function(lambda x, y: np.tanh(x), 5, -10, 10),
     "tan": Function(lambda x, y: np.tan(x), 5, -100, 100),
     "atan": Function(lambda x, y: np.arctan(x), 5, -100, 100),
@@ -67,7 +71,7 @@ FUNCTIONS = {
     "log1p": Function(lambda x, y: np.log1p(x), 2, -0.9, 100),
     "expm1": Function(lambda x, y: np.expm1(x), 3, -10, 20),
     "log10": Function(lambda x, y: np.log10(x), 4, 2, 1e6),
-    "erfc": Function(lambda x, y: special.erfc(x.astype(np.float64)), 16, -3, 5),
+    "erfc": Function(lambda x, y: _erfc(x), 16, -3, 5),
     "hypot": Function(np.hypot, 4, -100, 100),
     "pow": Function(lambda x, y: np.power(np.abs(x), y), 16, 0.1, 10),
     "fmod": Function(np.fmod, 0, -1000, 1000),
