@@ -58,7 +58,16 @@ def list_gaps(artifact: Artifact) -> list[str]:
         (r.selector, c.name, c.detail) for r in results for c in r.checks if c.ok is None
     )
     gaps += [f"{s}: {name} {why} ({n} case(s))" for (s, name, why), n in unchecked.items()]
+    if idle := _list_idle(artifact):
+        device = artifact.request.device or "this machine"
+        gaps.append(f"no backend that is installed runs {', '.join(idle)} on {device}")
     devices = {result.device for result in results if result.status in RAN}
     if devices and not any(device.startswith("gpu") for device in devices):
         gaps.append(f"no GPU: everything ran on {', '.join(sorted(devices))}")
     return gaps
+
+
+def _list_idle(artifact: Artifact) -> list[str]:
+    """The ops of a whole run that have no result, since no backend has them on the device."""
+    having = {result.case.op for result in artifact.results}
+    return [op for op in artifact.request.ops if op not in having] if artifact.complete else []

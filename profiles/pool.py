@@ -229,7 +229,14 @@ class _Slot:
         self._log.unlink(missing_ok=True)
         self._connection, theirs = self._context.Pipe()
         self._process = self._context.Process(target=serve, args=(theirs, *self._arguments))
-        self._process.start()
+        try:
+            self._process.start()
+        except EOFError:  # the server that starts workers ended; typer takes it for an interrupt
+            self._process = None
+            raise RocmoeError(
+                "no worker can be started, for torch or what it imports is broken; its traceback "
+                "stands above; see `rocmoe doctor`"
+            ) from None
         theirs.close()
 
 

@@ -21,15 +21,18 @@ def find_absence() -> str | None:
     """Why Triton cannot be used here: not installed, broken, or too old."""
     try:
         import triton
+        import triton.language
+
+        version = triton.__version__
     except ModuleNotFoundError as error:
         if error.name == "triton":
             return "triton is not installed; pip install 'rocmoe[sim]'"
         return f"triton cannot be imported: {describe_error(error)}"
     except Exception as error:  # a library it is built on may be missing or of another version
         return f"triton cannot be imported: {describe_error(error)}"
-    found = tuple(map(int, re.findall(r"\d+", triton.__version__)[:2]))
+    found = tuple(map(int, re.findall(r"\d+", version)[:2]))
     if found < OLDEST:
-        return f"triton {triton.__version__} is too old; wanted 3.6 or newer"
+        return f"triton {version} is too old; wanted 3.6 or newer"
     return None
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Protocol
 
 from rocmoe.ops.core.compilation import CompiledKernel, compile_kernel, is_tensor
@@ -77,6 +78,16 @@ def _redirected() -> Iterator[None]:
         yield
         return
     own = jit.JITFunction.run
+    autotuner = sys.modules["triton.runtime.autotuner"].Autotuner
+    own_tuning = autotuner.run
+
+    def tune(kernel: Any, *positional: Any, **named: Any) -> Any:
+        if len(kernel.configs) > 1:
+            raise RocmoeError(
+                f"kernel {kernel.base_fn.__name__} is autotuned among {len(kernel.configs)} "
+                "configurations, which takes a GPU to time them; wanted one"
+            )
+        return own_tuning(kernel, *positional, **named)
 
     def run(kernel: Any, *positional: Any, grid: Any, warmup: bool = False, **named: Any) -> None:
         arguments = dict(zip(kernel.arg_names, positional, strict=False))
@@ -87,11 +98,11 @@ def _redirected() -> Iterator[None]:
         if 0 not in sizes and not warmup:
             _execute(kernel, sizes, arguments, {"enable_fp_fusion": True, **options})
 
-    jit.JITFunction.run = run
+    jit.JITFunction.run, autotuner.run = run, tune
     try:
         yield
     finally:
-        jit.JITFunction.run = own
+        jit.JITFunction.run, autotuner.run = own, own_tuning
 
 
 @contextmanager
@@ -163,7 +174,12 @@ def _launch_on_gpu(
 
 
 def _check_grid(kernel: Any, grid: Sequence[int]) -> Grid:
-    sizes = tuple(int(size) for size in grid)
+    try:
+        sizes = tuple(index(size) for size in grid)
+    except TypeError:
+        raise RocmoeError(
+            f"grid {grid!r} of kernel {kernel.__name__}; wanted a list of whole numbers"
+        ) from None
     if not 1 <= len(sizes) <= 3 or min(sizes) < 0:
         raise RocmoeError(
             f"grid {sizes} of kernel {kernel.__name__}; wanted one to three sizes from 0 up"

@@ -26,6 +26,7 @@ from rocmoe.ops.gcn.sanitizers.hazardcheck import check_hazards
 from rocmoe.ops.gcn.sanitizers.initcheck import Initcheck
 from rocmoe.ops.gcn.sanitizers.races_global import GlobalRaces
 from rocmoe.ops.gcn.sanitizers.races_local import LocalRaces
+from rocmoe.ops.gcn.sanitizers.registers import check_registers
 from rocmoe.ops.gcn.sanitizers.waitcheck import Waitcheck
 
 #: memcheck and synccheck are part of every run; the rest only watch when they are asked for.
@@ -114,6 +115,7 @@ class Simulator:
         settings = Settings(order=self.watch.order)
         steps = steps or Steps(program, self.inexact)
         report = run_launch(program, kernel, launch, settings, observers, steps)
+        check_registers(report)
         if "hazardcheck" in self.watch.checks:
             check_hazards(report)
         faults = tuple(_tell(report, fault) for fault in report.faults.listing())

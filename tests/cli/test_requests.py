@@ -1,5 +1,7 @@
 """Bad requests: one line that names what was found and wanted, exit 2, and nothing written."""
 
+import os
+
 import pytest
 
 RIGHT = "topk_softmax:T=4,E=8,k=2:bf16:renormalize=true:normal:contiguous"
@@ -104,3 +106,17 @@ def test_a_run_is_resumed_by_the_same_request_only(rocmoe, tmp_path):
     done = rocmoe("validate", "--case", RIGHT, "--resume", "--out", "a.json")
     assert done.returncode == 2
     assert "is malformed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "said"),
+    [
+        ("raise RuntimeError('broken')", "validate", "no worker can be started"),
+        ("__version__ = '3.9.0'", "isa", "No module named 'triton.language'"),
+    ],
+)
+def test_a_broken_triton_is_no_interrupt_and_no_crash(rocmoe, tmp_path, text, command, said):
+    (tmp_path / "triton.py").write_text(text)
+    done = rocmoe(command, "topk_softmax", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]

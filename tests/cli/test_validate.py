@@ -171,5 +171,6 @@ def test_a_closed_stream_is_no_traceback(rocmoe, closed):
 
 
 def test_a_case_given_twice_runs_once(rocmoe, tmp_path):
-    rocmoe("validate", "--backend", "torch", "--case", case(8), "--case", case(8), "--out", "run.json")
+    twice = ("--case", case(8), "--case", case(8))
+    rocmoe("validate", "--backend", "torch", *twice, "--out", "run.json")
     assert len(read_artifact(tmp_path / "run.json").results) == 1

@@ -71,6 +71,13 @@ def test_a_green_run_says_what_it_did_not_test():
     ]
 
 
+def test_an_op_that_nothing_runs_is_named():
+    assert list_gaps(make_artifact()) == [
+        "no backend that is installed runs topk_softmax on this machine"
+    ]
+    assert not [line for line in list_gaps(make_artifact(make_result())) if "no backend" in line]
+
+
 def test_the_table_counts_and_shows_the_worst_error():
     far = [CheckRecord("weights", False, "inf", 1.0)]
     near = [CheckRecord("ids", True, 0.0, 0.0), CheckRecord("weights", True, 0.5, 1.0)]

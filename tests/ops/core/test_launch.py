@@ -365,6 +365,23 @@ def test_a_wrong_argument_is_named():
         launch(scale, (-1,), **give())
 
 
+@pytest.mark.parametrize("grid", [(7 / 2,), 4, ("4",)])
+def test_a_grid_of_no_whole_numbers_is_named(grid):
+    arguments = give()
+    with recording("gfx942"), pytest.raises(RocmoeError, match="wanted a list of whole numbers"):
+        scale[grid](*arguments.values())
+
+
+def test_one_configuration_is_taken_and_several_cannot_be_timed():
+    arguments = {name: value for name, value in give().items() if name != "BLOCK"}
+    one, other = triton.Config({"BLOCK": 1024}, num_warps=2), triton.Config({"BLOCK": 512})
+    with recording("gfx942") as launches:
+        triton.autotune([one], key=["n"])(scale)[(1,)](**arguments)
+        with pytest.raises(RocmoeError, match="kernel scale is autotuned among 2 configurations"):
+            triton.autotune([one, other], key=["n"])(scale)[(1,)](**arguments)
+    assert [each.compiled.num_warps for each in launches] == [2]
+
+
 def test_what_cannot_be_compiled_here_is_named():
     with (
         pytest.raises(RocmoeError, match="unknown architecture 'gfx94'; nearest: gfx942"),
