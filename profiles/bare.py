@@ -43,7 +43,11 @@ def examine_bare(loaded: LoadedKernel, watch: Watch) -> Examination:
     else:
         again = _run(loaded, Watch((), counts=False), poison=0)
         compared = _compare("order", first, again, f"order {watch.order}", "order together")
-    verdict = merge(judge_faults(first.launches, watch.checks), compared, Verdict((NO_JUDGE,)))
+    verdict = merge(
+        judge_faults(first.launches, watch.checks),
+        compared,
+        Verdict((NO_JUDGE, *_find_unwritten(first))),
+    )
     return Examination(verdict, {**add_counts(first.launches)} or None)
 
 
@@ -54,6 +58,18 @@ def _run(loaded: LoadedKernel, watch: Watch, poison: int) -> _Done:
     with simulating(simulator):
         loaded.run({}, {memory.declared.name: memory.view for memory in memories})
     return _Done(memories, tuple(simulator.take()))
+
+
+def _find_unwritten(done: _Done) -> list[Check]:
+    """A remark for each tensor that started as poison and still holds some."""
+    checks = []
+    for memory in done.memories:
+        left = int(np.count_nonzero(memory.find_poison().all(axis=1)))
+        if memory.declared.fill == "poison" and left:
+            name, shape = memory.declared.name, memory.declared.shape
+            detail = f"not known: {left} of {int(np.prod(shape))} elements of {name} hold poison"
+            checks.append(Check("all_written", None, float(left), 0.0, detail))
+    return checks
 
 
 def _compare(check: str, done: _Done, wanted: _Done, name: str, other: str) -> Verdict:

@@ -175,6 +175,14 @@ def look(path, order="together", case=CASE):
     return examine_order(SPEC, case, implementation, device, strict=False, watch=watch).verdict
 
 
+def test_what_no_workgroup_wrote_is_remarked(make):
+    path = make("reverse", ('"shape(x, 0)"', "2"))
+    checks = examine_bare(load_kernel(path), Watch(CHECKS)).verdict.checks
+    (remark,) = [check for check in checks if check.name == "all_written"]
+    assert (remark.ok, remark.observed) == (None, 512.0)
+    assert remark.detail == "not known: 512 of 1024 elements of y hold poison"
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_sound_kernel_of_an_op_has_no_finding(make, order):
     verdict = look(make("top1_softmax"), order)

@@ -30,6 +30,10 @@ from rocmoe.ops.gcn.program import Program
 from rocmoe.ops.gcn.semantics.words import Array
 
 _WORD = 0xFFFFFFFF
+#: Records of a resource that stands for "no bounds", from here up to 2**31.
+_BOUNDLESS = (1 << 31) - (1 << 12)
+#: A negative offset up to here is taken for a mistake, not for a lane that a mask leaves out.
+_FARTHEST = 1 << 30
 #: Bytes of a wave's scratch from one dword of its lanes to the next.
 _SCRATCH_ROW = 4 * WAVE
 
@@ -90,7 +94,39 @@ def request_buffer(
     left = resource.records[:, None] - offsets
     if resource.is_unbound:
         left[resource.unbound] = 0
-    return Request(GLOBAL, addresses, in_range=_reach(left, size)), left
+    in_range = _reach(left, size)
+    if in_range is not None:
+        _report_negative(machine, operands, resource, offsets, addresses, size)
+    return Request(GLOBAL, addresses, in_range=in_range), left
+
+
+def _report_negative(
+    machine: Machine,
+    operands: BufferOperands,
+    resource: BufferResource,
+    offsets: Array,
+    addresses: Array,
+    size: int,
+) -> None:
+    """Report lanes that reach before a tensor through a resource that knows none of its bounds.
+
+    Triton's resources span almost 2 GiB, so the range check drops what a negative offset asks for
+    and hides it; lanes that a mask leaves out have the offset -2**31, far from any mistake
+    (Triton, third_party/amd/lib/TritonAMDGPUToLLVM/BufferOpsEmitter.cpp).
+    """
+    boundless = (resource.records >= _BOUNDLESS) & (resource.records < 1 << 31)
+    bad = machine.active & (offsets >= _WORD - _FARTHEST) & boundless[:, None]
+    if not bad.any():
+        return
+    kind = "store" if "_store" in operands.instruction.name else "access"
+    kind = "load" if "_load" in operands.instruction.name else kind
+
+    def describe(row: int, lane: int) -> str:
+        address = int(addresses[row, lane]) - (1 << 32)
+        where = machine.memory.locate(address, size)
+        return f"{kind} of {size} bytes at {address:#x}: {where}; the buffer's range check hides it"
+
+    machine.faults.report("memcheck", machine.index, bad, machine.place, describe, "negative")
 
 
 def split_dwords(machine: Machine, request: Request, left: Array, size: int) -> list[Request]:

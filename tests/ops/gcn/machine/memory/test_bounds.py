@@ -276,3 +276,15 @@ def test_faults_of_one_instruction_in_two_memories(bench: Any) -> None:
     machine.set64(10, bad)
     machine.run("flat_load_dword v20, v[10:11]")
     assert sorted(fault.count for fault in machine.faults) == [96, 96]
+
+
+@pytest.mark.parametrize("records", [0x7FFFFFFE, 1024])
+def test_a_negative_offset_hides_behind_a_resource_without_bounds(bench: Any, records: int) -> None:
+    machine = prepare(bench())
+    machine.set_resource(4, records)
+    masked = machine.lane % 2 == 1
+    machine.set(10, np.where(masked, OUT_OF_RANGE, (machine.lane * 4 - 8) & 0xFFFFFFFF))
+    machine.run("buffer_store_dword v20, v10, s[4:7], 0 offen")
+    faults = [(fault.check, fault.lane, fault.count) for fault in machine.faults]
+    # Lane 0 alone reaches before; where the resource says its bounds, the check is meant.
+    assert faults == ([("memcheck", 0, 1)] if records > 1024 else [])
