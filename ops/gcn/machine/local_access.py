@@ -51,6 +51,8 @@ class Site:
     def locate(self, machine: Machine, address: Array) -> Located:
         """Check the lanes' addresses, u32 [n, 64], and report those that are wrong.
 
+        The offset may lead back to the start from an address below 0, on all but the first GCN
+        (LLVM, AMDGPUDAGToDAGISel::isDSOffsetLegal): compilers count places down that way.
         A lane that is out of bounds, even in part, reads zeros and writes nothing (CDNA3 ISA, 11
         Local Data Share); so does here one that is not aligned where it must be.
         """
@@ -62,12 +64,14 @@ class Site:
         wanted = max(self.alignment, 1 if whole else self.size & -self.size)
         if unit >= wanted and int(address.max()) <= last:
             return Located(address + rows, machine.active, whole, False, unit)
-        lanes = machine.active & (address <= last)
+        address, rows = address + np.uint32(offset), rows - offset
+        beyond = address > machine.lds_bytes - self.size
+        lanes = machine.active & ~beyond
         if self.alignment > 1:
-            lanes &= ((address + np.uint32(offset)) & np.uint32(self.alignment - 1)) == 0
+            lanes &= (address & np.uint32(self.alignment - 1)) == 0
         dropped = bool((lanes != machine.active).any())
         if dropped:
-            self._report(machine, address, address > last, machine.active & ~lanes)
+            self._report(machine, address, beyond, machine.active & ~lanes)
         places = np.where(lanes, address + rows, 0)
         bits = int(np.bitwise_or.reduce(places, axis=None))
         return Located(places, lanes, whole and not dropped, dropped, min(bits & -bits, 16) or 16)
@@ -77,7 +81,7 @@ class Site:
         access = Access(
             "lds",
             self.kind,
-            address.astype(np.int64) + self.offset,
+            (address + np.uint32(self.offset)).astype(np.int64),
             self.size,
             located.lanes,
             self.data,
@@ -89,15 +93,16 @@ class Site:
         return access
 
     def _report(self, machine: Machine, address: Array, beyond: Array, wrong: Array) -> None:
-        """beyond: of the wrong lanes, those out of bounds; the others are misaligned."""
+        """address: with the offset. beyond: of the wrong lanes, those out of bounds; the others are
+        misaligned."""
         words = f"LDS {_VERBS[self.kind]} of {self.size} bytes at"
 
         def describe_beyond(row: int, lane: int) -> str:
-            place = int(address[row, lane]) + self.offset
+            place = int(address[row, lane])
             return f"{words} {place}, of which the workgroup has {machine.lds_bytes}"
 
         def describe_misaligned(row: int, lane: int) -> str:
-            place = int(address[row, lane]) + self.offset
+            place = int(address[row, lane])
             return f"{words} {place}, which is no multiple of {self.alignment}"
 
         report, index, place = machine.faults.report, machine.index, machine.place

@@ -109,6 +109,7 @@ def scans(draw):
     kinds = [kind for kind in INTEGERS if kind.bits >= 32] if how != "sum" else INTEGERS + FLOATS
     kinds = (*INTEGERS, *FLOATS[2:]) if how == "max" else kinds
     rows, columns = draw(sizes(0, 5)), draw(sizes(1, 8))
+    columns = min(columns, 4096 // rows)
     if draw(EITHER):
         rows, columns = columns, rows
     axis, reverse = draw(st.integers(0, 1)), draw(EITHER)

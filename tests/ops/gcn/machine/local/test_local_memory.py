@@ -208,8 +208,8 @@ def _faults(
     return bench.faults
 
 
-@pytest.mark.parametrize("address", [0xFFFFFFFC, 0x80000000, 0x7FFF7FFF, 8192])
-def test_addresses_do_not_wrap(bench: Any, address: int) -> None:
+@pytest.mark.parametrize("address", [0xFFFFFFF4, 0x80000000, 0x7FFF7FFF, 8192])
+def test_addresses_out_of_range(bench: Any, address: int) -> None:
     _fill(bench)
     bench.set(1, address)
     bench.set_exec(np.uint64(3))
@@ -217,6 +217,22 @@ def test_addresses_do_not_wrap(bench: Any, address: int) -> None:
     assert (bench.get(4)[:, :2] == 0).all()
     assert (bench.get(4)[:, 2:] == OLD).all()
     assert _faults(bench, "ds_read_b32", 4, address + 8, 0, 0, 8)
+
+
+@pytest.mark.parametrize("others", [0, 0xFFFFFFF0])
+def test_an_offset_leads_back_from_below_zero(bench: Any, others: int) -> None:
+    """As `v_sub_u32 v1, 0, v2` and `ds_write_b32 v1, v3 offset:20` count places down."""
+    _fill(bench)
+    bench.set(1, np.where(LANES == 5, 0xFFFFFFF4, others))
+    bench.set(4, LANES)
+    bench.run("ds_write_b32 v1, v4 offset:20")
+    bench.run("ds_read_b32 v6, v1 offset:20")
+    assert bench.faults == ()
+    assert (bench.lds[:, 8:12].view(np.uint32) == 5).all()
+    assert (bench.get(6)[:, 5] == 5).all()
+    for access in bench.listener.before:
+        assert (access.addresses[:, 5] == 8).all()
+        assert (access.addresses[:, 4] == (others + 20) % 2**32).all()
 
 
 def test_inactive_lanes_are_not_out_of_bounds(bench: Any) -> None:
