@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -87,6 +88,17 @@ def test_commands_of_the_simulator_print_what_is_shown(shown, tmp_path):
     )
     assert done.returncode == (1 if "failed (exit 1)" in said else 0), done.stderr
     assert mask(done.stdout) == mask(said)
+
+
+def test_the_speed_in_the_documents_is_that_of_the_committed_figures():
+    figures = json.loads((ROOT / "docs" / "artifacts" / "bench-sim.json").read_text())
+    document = (ROOT / "docs" / "simulator.md").read_text()
+    assert len(figures["cases"]) == 4
+    for case in figures["cases"]:
+        watched = [case[name] for name in ("nothing", "always", "everything")]
+        peak = max(each["peak_gib"] for each in watched)
+        seconds = " | ".join(f"{each['seconds']:.2f}" for each in watched)
+        assert f"| {case['case']} | {case['tokens']} | {seconds} | {peak:.2f} |" in document
 
 
 def test_every_command_and_option_named_is_there(rocmoe):
