@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from operator import index
 from typing import Any, Protocol
 
@@ -57,6 +58,27 @@ _executors: list[Executor] = []
 def active_executor() -> Executor | None:
     """What launches are given to now: that of the innermost block around, None outside of any."""
     return _executors[-1] if _executors else None
+
+
+def find_arch(tensor: Any) -> str:
+    """What a kernel on a tensor is compiled for: `gfx942`, or `sm90` for compute capability 9.0.
+
+    Empty where nothing compiles it: in Triton's interpreter.
+    """
+    if _executors:
+        return _executors[-1].arch
+    return _find_gpu_arch(tensor.device.index or 0) if tensor.device.type == "cuda" else ""
+
+
+@cache
+def _find_gpu_arch(index: int) -> str:
+    import torch
+
+    properties = torch.cuda.get_device_properties(index)
+    if torch.version.hip is not None:
+        # Features of the target may follow: gfx942:sramecc+:xnack-
+        return str(properties.gcnArchName).partition(":")[0]
+    return f"sm{properties.major}{properties.minor}"
 
 
 @contextmanager
