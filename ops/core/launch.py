@@ -14,8 +14,9 @@ from functools import cache
 from operator import index
 from typing import Any, Protocol
 
-from rocmoe.ops.core.compilation import CompiledKernel, compile_kernel, is_tensor
+from rocmoe.ops.core.compilation import CompiledKernel, compile_kernel
 from rocmoe.ops.core.errors import RocmoeError, unknown
+from rocmoe.ops.core.gpu_launch import launch_again, launch_first
 
 Grid = tuple[int, int, int]
 
@@ -151,6 +152,8 @@ def launch(
     architecture; else tensors on a GPU run there.  Raises RocmoeError for an argument that the
     kernel does not have, and where nothing can run it.
     """
+    if not _executors and launch_again(kernel, grid, arguments, num_warps, num_stages):
+        return
     if strange := [name for name in arguments if name not in kernel.arg_names]:
         raise unknown(f"argument of kernel {kernel.__name__}", strange[0], kernel.arg_names)
     sizes = _check_grid(kernel, grid)
@@ -165,7 +168,7 @@ def launch(
     elif _is_interpreted(kernel):
         kernel[sizes](**arguments)
     else:
-        _launch_on_gpu(kernel, sizes, arguments, options)
+        launch_first(kernel, sizes, arguments, options)
 
 
 def _execute(
@@ -174,25 +177,6 @@ def _execute(
     executor = _executors[-1]
     compiled = compile_kernel(kernel, executor.arch, arguments, options)
     executor.launch(compiled, grid, _add_defaults(kernel, arguments))
-
-
-def _launch_on_gpu(
-    kernel: Any, grid: Grid, arguments: Mapping[str, Any], options: Mapping[str, Any]
-) -> None:
-    import torch
-
-    tensors = {name: value for name, value in arguments.items() if is_tensor(value)}
-    for name, tensor in tensors.items():
-        if tensor.device.type != "cuda":  # what torch calls HIP devices too
-            raise RocmoeError(
-                f"kernel {kernel.__name__} cannot run: {name} is on {tensor.device}; wanted a GPU "
-                "or --device sim:ARCH"
-            )
-    if not tensors:
-        raise RocmoeError(f"kernel {kernel.__name__} has no tensor to say where it runs")
-    # Triton launches on the current device, wherever the tensors are.
-    with torch.cuda.device(next(iter(tensors.values())).device):
-        kernel[grid](**arguments, **options)
 
 
 def _check_grid(kernel: Any, grid: Sequence[int]) -> Grid:

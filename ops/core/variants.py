@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rocmoe.ops.core.errors import RocmoeError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
-    """A row of a table: what to run, and on what.
+    """A row of a table: what to run, and on what.  Rows are told apart by identity.
 
     name: of the way to compute it.  why: the measurement or the limit behind the row.  arch: what
     the architecture's name begins with (`gfx9`, `sm90`), empty for any.  most, least: bounds of the
-    sizes that `choose` is given.  parameters: what the host function reads: rows a program, warps.
+    sizes that `choose` is given.  parameters: what the host function reads:
+    rows a program, warps.
     """
 
     name: str
@@ -27,9 +29,9 @@ class Variant:
     arch: str = ""
     most: Mapping[str, int] = field(default_factory=dict)
     least: Mapping[str, int] = field(default_factory=dict)
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: Mapping[str, int | str] = field(default_factory=dict)
 
-    def __getitem__(self, parameter: str) -> int:
+    def __getitem__(self, parameter: str) -> Any:
         return self.parameters[parameter]
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""Functions in Triton that kernels of several ops are made of."""

@@ -1,0 +1,213 @@
+import importlib
+import itertools
+
+import pytest
+
+triton = pytest.importorskip("triton", reason="triton is not installed")
+import torch  # noqa: E402
+
+from rocmoe.ops.core.case import parse_case  # noqa: E402
+from rocmoe.ops.core.device import Device  # noqa: E402
+from rocmoe.ops.core.implementation import Implementation  # noqa: E402
+from rocmoe.ops.core.launch import recording, simulating  # noqa: E402
+from rocmoe.ops.core.spec import load_op  # noqa: E402
+from rocmoe.ops.core.variants import Variant, choose  # noqa: E402
+from rocmoe.ops.gcn.assembly import read_metadata, read_program  # noqa: E402
+from rocmoe.ops.kernels.topk_softmax import topk_softmax  # noqa: E402
+from rocmoe.profiles.examination import examine  # noqa: E402
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+OPS = ("topk_softmax", "topk_sigmoid", "grouped_topk")
+
+SOFTMAX = "topk_softmax:T={},E={},k={}:{}:renormalize={}:{}:{}"
+BIASED = "topk_sigmoid:T={},E={},k={}:{}:renormalize={},correction_bias={}:{}:{}"
+GROUPED = (
+    "grouped_topk:T=9,E={},k={}:{}:renormalize=true,correction_bias={},num_expert_group={},"
+    "topk_group={},scoring_func={},routed_scaling_factor=2.5,num_fused_shared_experts={}:{}:{}"
+)
+
+
+def force(monkeypatch, op, name, **parameters):
+    """Let the op's table hold one row."""
+    module = importlib.import_module(f"rocmoe.ops.kernels.{op}")
+    monkeypatch.setattr(module, "VARIANTS", (Variant(name, "a test", parameters=parameters),))
+
+
+def judge_strictly(words, arch="gfx942"):
+    case = parse_case(words)
+    spec = load_op(case.op)
+    function = getattr(importlib.import_module(f"rocmoe.ops.kernels.{case.op}"), case.op)
+    implementation = Implementation(case.op, "triton", function, devices=("sim",))
+    verdict = examine(spec, case, implementation, Device("sim", arch=arch), strict=True).verdict
+    assert verdict.ok, (words, verdict.failed, verdict.findings[:3])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (9, 256, 8, "bf16", "true", "heavy_ties", "contiguous"),
+        (9, 256, 8, "fp16", "false", "boundary_ties", "contiguous"),
+        (9, 512, 10, "bf16", "true", "one_stripe", "contiguous"),
+        (5, 96, 3, "bf16", "false", "normal", "contiguous"),
+        (7, 48, 6, "bf16", "true", "nan_rows", "contiguous"),
+        (7, 48, 6, "fp16", "true", "inf_rows", "contiguous"),
+        (7, 48, 6, "bf16", "false", "neg_inf", "contiguous"),
+    ],
+)
+def test_pairs_of_logits_choose_what_single_ones_do(monkeypatch, row):
+    force(monkeypatch, "topk_softmax", "lists", rows=4, columns=16, keys="pairs", warps=1)
+    judge_strictly(SOFTMAX.format(*row))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (9, 256, 8, "fp32", "true", "normal", "contiguous"),
+        (9, 257, 9, "fp32", "true", "heavy_ties", "contiguous"),
+        # Values that differ in the bits that give way to the expert.
+        (9, 128, 8, "fp32", "true", "flat", "contiguous"),
+        (9, 160, 8, "fp32", "true", "shifted", "strided"),
+        (7, 48, 6, "fp32", "true", "nan_rows", "contiguous"),
+        (7, 48, 6, "fp32", "false", "neg_inf", "contiguous"),
+        (7, 48, 6, "fp32", "false", "huge", "contiguous"),
+    ],
+)
+def test_short_keys_of_float32_choose_by_all_bits(monkeypatch, row):
+    force(monkeypatch, "topk_softmax", "lists", rows=4, columns=16, keys="short", warps=1)
+    judge_strictly(SOFTMAX.format(*row))
+
+
+def test_short_keys_tell_neighbouring_floats_apart(monkeypatch):
+    """All logits agree but for their last bits: a key without them orders by expert alone."""
+    force(monkeypatch, "topk_softmax", "lists", rows=1, columns=16, keys="short", warps=1)
+    rise = 1 + torch.arange(64, dtype=torch.float64) * 2.0**-23
+    logits = torch.stack([rise.float(), rise.flip(0).float(), torch.ones(64)])
+    with simulating(make_simulator()):
+        _, ids = topk_softmax(logits, 4, True)
+    assert ids.tolist() == [[63, 62, 61, 60], [0, 1, 2, 3], [0, 1, 2, 3]]
+
+
+def make_simulator():
+    from rocmoe.ops.core.simulator import Simulator, Watch
+
+    return Simulator("gfx942", Watch())
+
+
+@pytest.mark.parametrize("keys", ["int", "double", "short"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        BIASED.format(9, 67, 5, "bf16", "true", "normal", "normal", "contiguous"),
+        BIASED.format(9, 64, 4, "fp32", "false", "equal", "heavy_ties", "offset"),
+        GROUPED.format(64, 6, "bf16", "small", 8, 3, "sigmoid", 1, "normal", "contiguous"),
+        GROUPED.format(60, 5, "fp32", "none", 3, 2, "softmax", 0, "normal", "strided"),
+        GROUPED.format(48, 6, "fp32", "small", 4, 2, "sqrtsoftplus", 0, "nan_rows", "contiguous"),
+        GROUPED.format(64, 4, "bf16", "equal", 8, 4, "sigmoid", 0, "heavy_ties", "contiguous"),
+    ],
+)
+def test_scores_choose_alike_with_every_kind_of_key(monkeypatch, keys, words):
+    op = words.partition(":")[0]
+    force(monkeypatch, op, "scores", rows=4, columns=8, keys=keys, warps=1)
+    judge_strictly(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        SOFTMAX.format(3, 1024, 32, "fp32", "true", "descending", "contiguous"),
+        SOFTMAX.format(9, 40, 40, "bf16", "false", "uniform", "contiguous"),
+        SOFTMAX.format(9, 64, 17, "fp16", "true", "heavy_ties", "contiguous"),
+        BIASED.format(9, 64, 17, "bf16", "true", "none", "far_shifted", "contiguous"),
+        BIASED.format(9, 64, 20, "fp32", "true", "small", "normal", "contiguous"),
+        GROUPED.format(64, 24, "bf16", "small", 4, 2, "sigmoid", 2, "normal", "contiguous"),
+    ],
+)
+def test_more_experts_than_a_list_holds(words):
+    judge_strictly(words)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("arch", ["gfx90a", "gfx950", "sm90", "sm120", ""])
+def test_the_table_has_a_row_with_a_reason_for_every_size(op, arch):
+    table = importlib.import_module(f"rocmoe.ops.kernels.{op}").VARIANTS
+    assert all(len(row.why) > 20 for row in table)
+    for tokens, experts, k, bits in itertools.product(
+        (0, 1, 33, 4096, 2**20), (1, 60, 256, 1024), (1, 16, 17, 1024), (16, 32)
+    ):
+        sizes = {"T": tokens, "E": experts, "k": k, "bits": bits, "paired": 0, "groups": 1}
+        for scores in (0, 1) if op == "topk_sigmoid" else (int(op == "grouped_topk"),):
+            choose(table, arch, **sizes, scores=scores)
+
+
+def compile_for(arch, shape, topk, dtype, renormalize=True):
+    logits = torch.empty(shape, dtype=DTYPES[dtype], device="meta")
+    with recording(arch) as launches:
+        topk_softmax(logits, topk, renormalize)
+    (launch,) = launches
+    return launch
+
+
+@pytest.mark.parametrize(
+    ("arch", "dtype", "renormalize"),
+    [("gfx90a", "bf16", True), ("gfx950", "fp32", True), ("gfx942", "fp16", False),
+     ("gfx942", "bf16", True), ("gfx942", "fp32", False)],
+)  # fmt: skip
+def test_code_is_lean(arch, dtype, renormalize):
+    """Loads of 16 bytes, exchanges between lanes by DPP, no spills, four waves a SIMD."""
+    launch = compile_for(arch, (4096, 256), 8, dtype, renormalize)
+    program = read_program(launch.compiled.assembly)
+    mnemonics = [each.mnemonic for each in program.body(program.kernel())]
+    loads = [word for word in mnemonics if word.endswith("load_dwordx4")]
+    rows = 4096 // launch.grid[0]
+    assert len(loads) >= rows * 256 * (4 if dtype == "fp32" else 2) // (16 * 64)
+    assert any(word.endswith("_dpp") for word in mnemonics)
+    (metadata,) = read_metadata(launch.compiled.assembly)
+    assert metadata.vgpr_spill_count == metadata.private_segment_fixed_size == 0
+    assert metadata.vgpr_count <= 128
+
+
+class Listener:
+    """An executor that runs nothing and keeps what it was given."""
+
+    arch = "gfx942"
+
+    def launch(self, compiled, grid, arguments, /):
+        self.compiled, self.arguments = compiled, arguments
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "wide"),
+    [
+        ((70000, 256), (256, 1), False),  # 70000 * 2^20 is past 2^31: a program's base is 64-bit
+        ((70000, 256), (2**20, 1), False),
+        ((300, 8), (2**24, 1), False),
+        ((300, 8), (2**29, 1), True),
+        ((3, 256), (2**32, 1), True),
+        ((2**24, 256), (1, 2**24), True),
+    ],
+)
+def test_offsets_inside_a_program_are_64_bit_where_32_are_too_few(shape, strides, wide):
+    logits = torch.empty_strided(shape, strides, dtype=torch.bfloat16, device="meta")
+    listener = Listener()
+    with simulating(listener):
+        topk_softmax(logits, 4, True)
+    given = listener.arguments
+    assert given["WIDE"] == wide
+    last = (given["ROWS"] - 1) * strides[0] + (given["EXPERTS"] - 1) * strides[1]
+    assert given["WIDE"] or last < 2**31
+    types = {parameter.name: parameter.type for parameter in listener.compiled.parameters}
+    assert types.get("token_stride", "i32") == ("i64" if strides[0] >= 2**31 else "i32")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_reads_logits_past_two_billion_elements():
+    stride = 2**30 + 7
+    memory = torch.empty(3 * stride, dtype=torch.bfloat16, device="cuda")
+    logits = memory.as_strided((3, 64), (stride, 1))
+    logits.copy_(torch.randn(3, 64))
+    found = topk_softmax(logits, 6, True)
+    wanted = topk_softmax(logits.contiguous(), 6, True)
+    assert torch.equal(found[1], wanted[1])
+    # Loads of another width lie otherwise in the lanes, and so sum in another order.
+    torch.testing.assert_close(found[0], wanted[0], rtol=1e-6, atol=0)
