@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rocmoe import __version__
-from rocmoe.cli import doctor, isa, listing, sanitize, selftest, validate
+from rocmoe.cli import bench, doctor, isa, listing, sanitize, selftest, validate
 
 app = typer.Typer(
     name="rocmoe",
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("validate")(validate.validate)
+app.command("bench")(bench.bench)
 app.command("list")(listing.list_things)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)

@@ -1,6 +1,8 @@
 """The artifact: what a run writes down, as versioned JSON.
 
 Version history, newest first:
+    3   measurements have floors with samples, calls and a reason, and may be refused; results name
+        the kernel variants that ran; requests name timers and cache states
     2   findings say where a simulator saw them: where, place; counts of simulated runs
     1   first version
 """
@@ -24,13 +26,30 @@ from rocmoe.profiles.isa_record import IsaRecord
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 FORMAT: Final = "rocmoe.artifact"
-VERSION = 2
+VERSION = 3
 
 Status = Literal["pass", "fail", "error", "crash", "timeout", "refused", "unavailable"]
+Timer = Literal["graph", "events", "kernel", "wall"]
+Cache = Literal["cold", "warm"]
+MeasurementStatus = Literal["ok", "unverified", "throttled", "invalid", "refused"]
+
+
+def _give_floors_samples(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 kept one figure a floor, and did not say how many calls a sample was."""
+    for result in document.get("results", ()):
+        for measurement in result.get("measurements") or ():
+            floors = measurement["floors"]
+            measurement["calls"] = 1
+            measurement["floors"] = {
+                name: {"samples_us": [us], "calls": 1} for name, us in floors.items()
+            }
+    return document
+
 
 #: Upgrades by the version they start from; each gives a document of the next version.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda document: document,  # what is new is optional
+    2: _give_floors_samples,
 }
 
 
@@ -62,19 +81,43 @@ class CheckRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detail: str = ""
 
 
-class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Times of one case; raw samples are kept, statistics are derived from them."""
+class Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the least work takes, by the timer and in the cache state of the measurement beside it.
 
-    timer: Literal["graph", "events", "kernel", "wall"]
-    cache: Literal["cold", "warm"]
-    status: Literal["ok", "unverified", "throttled", "invalid"]
+    samples_us: microseconds a call, each the mean of `calls` calls.  variant: the launch parameters
+    of the kernel, of which the fastest counts.
+    """
+
     samples_us: list[float]
-    floors: dict[str, float]
-    clocks: dict[str, float]
+    calls: int
+    variant: str = ""
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
+class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of one result; raw samples are kept, statistics are derived from them.
+
+    samples_us: microseconds a call, each the mean of `calls` calls; none where the status is
+    refused.  reason: why the status is not ok.  floors: by name, `stream` and `empty`, where the
+    device has them.  clocks: MHz `before` and `after`, where they can be read.
+    """
+
+    timer: Timer
+    cache: Cache
+    status: MeasurementStatus
+    samples_us: list[float]
+    calls: int
+    floors: dict[str, Floor] = {}
+    clocks: dict[str, float] = {}
+    reason: str | None = None
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one implementation did on one case."""
+    """What one implementation did on one case.
+
+    variants: of its kernels that ran in the first call, with their launch parameters.
+    """
 
     case: CaseRecord
     backend: str
@@ -89,6 +132,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     counts: dict[str, float] | None = None
     isa: list[IsaRecord] | None = None
     graph: dict[str, Any] | None = None
+    variants: list[str] = []
 
     @property
     def selector(self) -> str:
@@ -113,6 +157,17 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cases: list[str]
     seed: int
     strict: bool
+    timers: list[str] = []
+    caches: list[str] = []
+
+    @property
+    def simulates_briefly(self) -> bool:
+        """Whether a simulator that nobody asked for runs the smoke suite instead of a longer one.
+
+        A request that narrows nothing down would compile and simulate for many minutes.
+        """
+        named = self.backends or self.device or self.cases or len(self.ops) == 1
+        return not named and self.suite != "smoke"
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +13,10 @@ from rocmoe.ops.core.errors import InputsError, describe_error
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.simulator import Watch
-from rocmoe.ops.core.spec import Inputs, OpSpec
+from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
+from rocmoe.ops.core.variants import noting
 from rocmoe.ops.core.workbench import Call, Workbench
+from rocmoe.profiles.artifact import Measurement
 from rocmoe.profiles.simulation import count_launches, judge_faults
 from rocmoe.references.judging.elementwise import same_bits
 from rocmoe.references.judging.verdict import Check, Finding, Judgement, Verdict, merge
@@ -21,10 +24,18 @@ from rocmoe.references.judging.verdict import Check, Finding, Judgement, Verdict
 
 @dataclass(frozen=True)
 class Examination:
-    """A verdict, and what the simulator counted in the first call, None on other devices."""
+    """A verdict, and what else is known of the first call.
+
+    counts: of the simulator, None on other devices.  variants: of the kernels that ran, where they
+    are chosen from a table.  measurements: None where nothing was to be timed.  answers: to the
+    first draw and to the second.
+    """
 
     verdict: Verdict
     counts: dict[str, float] | None = None
+    variants: tuple[str, ...] = ()
+    measurements: tuple[Measurement, ...] | None = None
+    answers: tuple[Outputs, ...] = ()
 
 
 def examine(
@@ -35,6 +46,7 @@ def examine(
     *,
     strict: bool,
     watch: Watch | None = None,
+    draws: Sequence[Inputs] | None = None,
 ) -> Examination:
     """Judge an implementation on a case.
 
@@ -43,14 +55,16 @@ def examine(
     written, or an answer that depends on what ran before, now differs).  In a simulator the second
     has transcendental functions as far off as the hardware's may be.
 
-    watch: what a simulator looks at, if the device is one.  Raises what the candidate raises, and
-    `CandidateError` for outputs that are not as declared.
+    watch: what a simulator looks at, if the device is one.  draws: those of `draw_twice`, where
+    they are at hand.  Raises what the candidate raises, and `CandidateError` for outputs that are
+    not as declared.
     """
-    draws = draw_twice(spec, case)
+    draws = draws or draw_twice(spec, case)
     bench = Workbench(spec, case, implementation, device, watch)
     if spec.out_of_contract(case):
         return Examination(_examine_out_of_contract(bench, draws[0]))
-    first = bench.call(draws[0], poison=0)
+    with noting() as chosen:
+        first = bench.call(draws[0], poison=0)
     # Strict judging wants an order that results a rounding apart need not have.
     second = bench.call(draws[1], poison=1, inexact=not strict)
     again = bench.call(draws[0], poison=1)
@@ -66,7 +80,9 @@ def examine(
     )
     if verdict.undecided and spec.second_look is not None:
         verdict = _look_again(spec, case, implementation, device, verdict)
-    return Examination(verdict, count_launches(case, first.launches))
+    variants = tuple(dict.fromkeys(chosen))
+    counts = count_launches(case, first.launches)
+    return Examination(verdict, counts, variants, answers=(first.outputs, second.outputs))
 
 
 def draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import msgspec
 
-from rocmoe.profiles.artifact import CheckRecord, Status
+from rocmoe.profiles.artifact import Cache, CheckRecord, Measurement, Status, Timer
 from rocmoe.profiles.environment import Environment
 from rocmoe.references.judging.verdict import Finding
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """What is timed of an implementation that passed: every timer in every cache state."""
+
+    timers: list[Timer]
+    caches: list[Cache]
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):
     """Run one implementation on one case.
 
     case_id: empty for a kernel that serves no op. checks, order: of a simulator: its sanitizers
-    (none means those that always run), and in which order waves run.
+    (none means those that always run), and in which order waves run.  timing: None for a job that
+    only judges.
     """
 
     case_id: str
@@ -22,6 +30,7 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     strict: bool
     checks: list[str] = []
     order: str = "together"
+    timing: Timing | None = None
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
@@ -40,6 +49,8 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
     findings: list[Finding] = []
     seconds: float = 0.0
     counts: dict[str, float] | None = None
+    measurements: list[Measurement] | None = None
+    variants: list[str] = []
 
 
 class ProbeReply(msgspec.Struct, frozen=True, tag=True):

@@ -62,6 +62,12 @@ def list_gaps(artifact: Artifact) -> list[str]:
         device = artifact.request.device or "this machine"
         gaps.append(f"no backend that is installed runs {', '.join(idle)} on {device}")
     devices = {result.device for result in results if result.status in RAN}
+    for device in sorted(device for device in devices if device.startswith("sim:")):
+        if artifact.request.simulates_briefly:
+            gaps.append(
+                f"{device} ran the smoke suite alone; the {artifact.request.suite} one by "
+                f"--device {device}"
+            )
     if devices and not any(device.startswith("gpu") for device in devices):
         gaps.append(f"no GPU: everything ran on {', '.join(sorted(devices))}")
     return gaps

@@ -162,7 +162,9 @@ class _Slot:
         self._selector = job.selector
         answer = self.ask(job, self._timeout)
         assert isinstance(answer, Reply)
-        if answer.status not in ("pass", "refused", "unavailable"):
+        # Behind a graph whose capture failed a process is suspect.
+        refused = any(each.status == "refused" for each in answer.measurements or ())
+        if refused or answer.status not in ("pass", "refused", "unavailable"):
             self.discard()
         return answer
 

@@ -31,6 +31,7 @@ from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.examination import Examination
 from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
 from rocmoe.profiles.orders import examine_order
+from rocmoe.profiles.timing import examine_and_time
 
 #: The first message of a worker, once it has imported what every job needs.
 READY = b"ready"
@@ -118,10 +119,15 @@ def _run(job: Job) -> Reply:
 
 def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation) -> Reply:
     device, watch = parse_device(job.device), make_watch(job)
-    return _answer_for(
-        implementation.variant,
-        lambda: examine_order(spec, case, implementation, device, strict=job.strict, watch=watch),
-    )
+
+    def look() -> Examination:
+        if job.timing is not None:
+            return examine_and_time(
+                spec, case, implementation, device, strict=job.strict, timing=job.timing
+            )
+        return examine_order(spec, case, implementation, device, strict=job.strict, watch=watch)
+
+    return _answer_for(implementation.variant, look)
 
 
 def _examine_bare(job: Job) -> Reply:
@@ -156,6 +162,8 @@ def _record(examined: Examination, variant: str) -> Reply:
         record_checks(verdict),
         list(verdict.findings),
         counts=examined.counts,
+        measurements=None if examined.measurements is None else [*examined.measurements],
+        variants=[*examined.variants],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -85,12 +85,7 @@ class Workbench:
         Raises `CandidateError` for outputs of the wrong count, shape or dtype, and whatever the
         candidate raises.
         """
-        forget_unwritten()
-        arguments = self._lay_out(inputs, poison)
-        for tensor in self._outputs.values():
-            tensor.fill(None, poison)
-        outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
-        call = bind_call(self.implementation.function, arguments, outputs)
+        call = self.prepare(inputs, poison)
         if self.simulator:
             self.simulator.inexact = inexact
         on_device = simulating(self.simulator) if self.simulator else nullcontext()
@@ -105,6 +100,20 @@ class Workbench:
         made = Call(values, held, mutated, outside, launches)
         self._last = (inputs, named, made)
         return made
+
+    def prepare(self, inputs: Inputs, poison: int) -> Callable[[], Any]:
+        """Refill everything; the call of the candidate on it, for as often as it is wanted."""
+        forget_unwritten()
+        arguments = self._lay_out(inputs, poison)
+        for tensor in self._outputs.values():
+            tensor.fill(None, poison)
+        outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
+        return bind_call(self.implementation.function, arguments, outputs)
+
+    def owns(self, tensor: Any) -> bool:
+        """Whether a tensor that a candidate returned lies in the memory of an input."""
+        place = tensor.untyped_storage().data_ptr()
+        return any(place == t.buffer.untyped_storage().data_ptr() for t in self._inputs.values())
 
     def find_damage(self, inputs: Inputs) -> tuple[Damage, Damage]:
         """What stands elsewhere than it may since the last refill: in inputs, and in outputs."""

@@ -10,6 +10,8 @@ from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.profiles import artifact as artifacts
 from rocmoe.profiles.artifact import (
     VERSION,
+    Artifact,
+    Floor,
     make_schema,
     read_artifact,
     upgrade,
@@ -48,6 +50,25 @@ def test_upgrades_go_one_step_at_a_time():
     upgraded = upgrade({"version": 1}, "x.json", steps, 3)
     assert upgraded == {"version": 3, "steps": ["1 to 2", "2 to 3"]}
     assert upgrade({"version": 2, "steps": []}, "x.json", steps, 3)["steps"] == ["2 to 3"]
+
+
+def test_floors_of_version_2_become_samples():
+    document = json.loads((KEPT / "v2.json").read_text())
+    measurement = {"timer": "graph", "cache": "warm", "status": "ok", "samples_us": [2.0, 3.0],
+                   "floors": {"stream": 1.5}, "clocks": {}}  # fmt: skip
+    document["results"][0]["measurements"] = [measurement]
+    (read,) = msgspec.convert(upgrade(document, "x.json"), Artifact).results[0].measurements
+    assert (read.samples_us, read.calls) == ([2.0, 3.0], 1)
+    assert read.floors == {"stream": Floor([1.5], 1)}
+
+
+def test_version_3_keeps_measurements():
+    artifact = read_artifact(KEPT / "v3.json")
+    timed = [result for result in artifact.results if result.measurements]
+    assert {result.status for result in timed} == {"pass", "fail"}
+    statuses = {each.status for result in timed for each in result.measurements}
+    assert statuses == {"ok", "unverified", "invalid"}
+    assert artifact.request.caches == ["warm", "cold"]
 
 
 def test_there_is_an_upgrade_from_every_old_version():

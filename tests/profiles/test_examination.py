@@ -11,6 +11,7 @@ from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.errors import InputsError
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import load_op
+from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.topk_softmax import run_torch
 from rocmoe.profiles.examination import examine
 
@@ -29,6 +30,25 @@ def test_all_checks_of_a_right_function_are_reported():
     names = {check.name: check.ok for check in verdict.checks}
     assert names.keys() >= {"inputs_unchanged", "all_written", "repeatable", "weights"}
     assert names["no_write_outside"] is None
+
+
+def test_the_variants_of_the_first_call_are_noted():
+    table = (
+        Variant("small", "for the test", most={"calls": 1}, parameters={"rows": 4}),
+        Variant("large", "for the test"),
+    )
+    calls = []
+
+    def function(gating_output, topk, renormalize):
+        calls.append(1)
+        for _ in range(2):
+            choose(table, "gfx942", calls=len(calls))
+        return run_torch(gating_output, topk, renormalize)
+
+    implementation = Implementation("topk_softmax", "user", function)
+    examined = examine(SPEC, CASE, implementation, Device("cpu"), strict=False)
+    assert examined.variants == ("small rows=4",)
+    assert len(calls) == 3
 
 
 def destination(tamper):

@@ -1,0 +1,143 @@
+"""Measured times as tables: what `rocmoe bench` prints, and what documents publish."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rocmoe.ops.core.case import format_value
+from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, MeasurementStatus, Result
+from rocmoe.profiles.measurement import find_median, find_ratio
+from rocmoe.profiles.timers import TIMERS
+
+#: What the timers are called above a column: the wall timer's figure is that of eager calls.
+HEADINGS = {"graph": "graph us", "events": "events us", "kernel": "kernel us", "wall": "eager us"}
+#: From the status to be told first.
+WORST: tuple[MeasurementStatus, ...] = ("invalid", "refused", "throttled", "unverified", "ok")
+PUBLISHED = (
+    "op", "shape", "backend", "graph us", "eager us", "kernel us", "floor us", "x floor",
+)  # fmt: skip
+
+
+def list_columns(artifact: Artifact) -> tuple[str, ...]:
+    """The columns of `list_rows`: those of the timers that were used are among them."""
+    times = [HEADINGS[timer] for timer in _list_timers(artifact)]
+    floors = ("floor us", "x floor", "empty us")
+    return ("op", "shape", "backend", "variant", "cache", *times, *floors, "measured", "judged")
+
+
+def list_rows(artifact: Artifact) -> list[list[str]]:
+    """A row a result and cache state; the floors are those of the first timer that has them."""
+    timers = _list_timers(artifact)
+    rows = []
+    for result in artifact.results:
+        taken = result.measurements or []
+        for cache in dict.fromkeys(each.cache for each in taken) or [None]:
+            mine = [each for each in taken if each.cache == cache]
+            rows.append(_describe(artifact, result, cache or "-", mine, timers))
+    return rows
+
+
+def _describe(
+    artifact: Artifact,
+    result: Result,
+    cache: str,
+    mine: Sequence[Measurement],
+    timers: Sequence[str],
+) -> list[str]:
+    statuses = {each.status for each in mine}
+    return [
+        result.case.op,
+        describe_shape(artifact, result.case),
+        result.selector,
+        "; ".join(result.variants) or "-",
+        cache,
+        *(_find_time(mine, timer) for timer in timers),
+        *_find_floors(mine),
+        next((status for status in WORST if status in statuses), "-"),
+        describe_verdict(result),
+    ]
+
+
+def describe_shape(artifact: Artifact, case: CaseRecord) -> str:
+    """Sizes and dtype, and what else differs among the cases of the op in this artifact."""
+    others = [result.case for result in artifact.results if result.case.op == case.op]
+    words = [f"{name}={size}" for name, size in case.sizes.items()]
+    words.append(case.dtype)
+    words += [
+        f"{name}={format_value(value)}"
+        for name, value in case.params.items()
+        if any(other.params.get(name) != value for other in others)
+    ]
+    for name in ("pattern", "layout"):
+        if any(getattr(other, name) != getattr(case, name) for other in others):
+            words.append(getattr(case, name))
+    return " ".join(words)
+
+
+def describe_verdict(result: Result) -> str:
+    """The status, and the worst error over its limit where errors have one."""
+    ratio = result.error_ratio if result.status == "pass" else None
+    return result.status if ratio is None else f"{result.status} {ratio:.2g}"
+
+
+def format_us(us: float | None) -> str:
+    """Three digits, `-` for a time that there is none of."""
+    if us is None:
+        return "-"
+    return f"{us:.{2 if us < 10 else 1 if us < 100 else 0}f}"
+
+
+def tell_measurements(artifact: Artifact) -> list[str]:
+    """A line for measurements whose status is not ok, alike ones counted."""
+    counted: dict[tuple[str, ...], Counter[str]] = {}
+    for result in artifact.results:
+        for each in result.measurements or ():
+            if each.status != "ok":
+                key = (result.selector, each.cache, each.status, each.reason or "")
+                counted.setdefault(key, Counter())[each.timer] += 1
+    return [
+        f"{selector}: {status} by {', '.join(timers)}, {cache}: {reason}"
+        f" ({max(timers.values())} case(s))"
+        for (selector, cache, status, reason), timers in counted.items()
+    ]
+
+
+def render_markdown(artifact: Artifact) -> str:
+    """The warm times of everything that passed as a Markdown table, for a document."""
+    from tabulate import tabulate
+
+    rows = []
+    for result in artifact.results:
+        warm = [each for each in result.measurements or () if each.cache == "warm"]
+        if result.status == "pass" and warm:
+            times = [_find_time(warm, timer) for timer in ("graph", "wall", "kernel")]
+            shape = describe_shape(artifact, result.case)
+            floor, ratio, _ = _find_floors(warm)
+            rows.append([result.case.op, shape, result.selector, *times, floor, ratio])
+    return str(tabulate(rows, PUBLISHED, tablefmt="github", disable_numparse=True))
+
+
+def _list_timers(artifact: Artifact) -> list[str]:
+    used = {each.timer for result in artifact.results for each in result.measurements or ()}
+    return [timer for timer in TIMERS if timer in used]
+
+
+def _find_time(measurements: Sequence[Measurement], timer: str) -> str:
+    """The median by a timer; in brackets where it does not count."""
+    for each in measurements:
+        if each.timer == timer:
+            told = format_us(find_median(each.samples_us))
+            return f"({told})" if each.status == "invalid" else told
+    return "-"
+
+
+def _find_floors(measurements: Sequence[Measurement]) -> list[str]:
+    """The stream floor, the ratio to it, and the empty floor, by the first timer of `TIMERS`."""
+    ordered = sorted(measurements, key=lambda each: TIMERS.index(each.timer))
+    for each in (each for each in ordered if each.floors and each.samples_us):
+        medians = {name: find_median(floor.samples_us) for name, floor in each.floors.items()}
+        ratio = find_ratio(each)
+        told = "-" if ratio is None else f"{ratio:.2f}"
+        return [format_us(medians.get("stream")), told, format_us(medians.get("empty"))]
+    return ["-", "-", "-"]

@@ -1,0 +1,147 @@
+"""`rocmoe bench` through the real command, on the CPU: what it prints, writes and exits with."""
+
+import json
+
+import jsonschema
+import pytest
+
+from rocmoe.profiles.artifact import make_schema, read_artifact
+
+CASE = "topk_softmax:T=4,E=16,k=2:fp32:renormalize=true:normal:contiguous"
+KERNELS = """
+import os, torch
+calls = 0
+
+def right(gating_output, topk, renormalize):
+    probabilities = gating_output.float().softmax(-1)
+    values, ids = probabilities.sort(dim=-1, descending=True, stable=True)
+    values = values[:, :topk]
+    return (values / values.sum(-1, True) if renormalize else values), ids[:, :topk].int()
+
+def wrong(gating_output, topk, renormalize):
+    with open("wrong.log", "a") as log:
+        log.write("called\\n")
+    weights, ids = right(gating_output, topk, renormalize)
+    return weights, ids.roll(1, 0)
+
+def later(gating_output, topk, renormalize):
+    global calls
+    calls += 1
+    weights, ids = right(gating_output, topk, renormalize)
+    return weights, ids.roll(1, 0) if calls > 6 else ids
+
+def dies(gating_output, topk, renormalize):
+    global calls
+    calls += 1
+    if calls > 6:
+        os.abort()
+    return right(gating_output, topk, renormalize)
+"""
+
+
+@pytest.fixture
+def kernels(tmp_path):
+    (tmp_path / "k.py").write_text(KERNELS)
+
+
+def test_the_default_is_what_this_machine_can_time(rocmoe, tmp_path):
+    done = rocmoe("bench", "topk_softmax", "--sweep", "T=1,5;dtype=fp32,bf16", "--device", "cpu")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for shape in ("T=1 E=256 k=8 fp32", "T=5 E=256 k=8 bf16"):
+        assert shape in done.stdout
+    assert "eager us" in done.stdout
+    assert "graph us" not in done.stdout
+    assert "passed (exit 0); artifact: rocmoe-artifacts" in done.stdout
+    (path,) = (tmp_path / "rocmoe-artifacts").glob("bench-*.json")
+    artifact = read_artifact(path)
+    assert artifact.request.command == "bench"
+    assert len(artifact.request.cases) == len(artifact.results) == 4
+    assert {result.backend for result in artifact.results} == {"torch"}
+
+
+def test_samples_are_stored_as_they_are_and_follow_the_schema(rocmoe, tmp_path):
+    done = rocmoe(
+        "bench", "topk_softmax", "--backend", "torch", "--case", CASE, "--device", "cpu",
+        "--cache", "warm", "--cache", "cold", "--timer", "wall", "--out", "run.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    jsonschema.validate(json.loads((tmp_path / "run.json").read_text()), make_schema())
+    (result,) = read_artifact(tmp_path / "run.json").results
+    assert result.status == "pass"
+    told = [(each.timer, each.cache, each.status) for each in result.measurements]
+    assert told == [("wall", "warm", "ok"), ("wall", "cold", "unverified")]
+    assert all(len(each.samples_us) >= 5 and each.calls >= 1 for each in result.measurements)
+    assert "unverified by wall, cold: no probe has shown" in done.stdout
+
+
+def test_a_kernel_that_fails_is_not_timed(rocmoe, tmp_path, kernels):
+    done = rocmoe("bench", "topk_softmax", "--impl", "k.py:wrong", "--impl", "k.py:right",
+                  "--case", CASE, "--device", "cpu", "--out", "run.json")  # fmt: skip
+    assert done.returncode == 1
+    assert f"FAIL {CASE}@user:k.py:wrong" in done.stdout
+    wrong, right = read_artifact(tmp_path / "run.json").results
+    assert (wrong.status, wrong.measurements) == ("fail", None)
+    assert right.measurements[0].status == "ok"
+    assert len((tmp_path / "wrong.log").read_text().splitlines()) == 3, "the calls of the judge"
+
+
+def test_a_kernel_that_goes_wrong_later_is_caught_after_timing(rocmoe, tmp_path, kernels):
+    done = rocmoe("bench", "topk_softmax", "--impl", "k.py:later", "--case", CASE,
+                  "--device", "cpu", "--out", "run.json")  # fmt: skip
+    assert done.returncode == 1
+    assert "failed after_timing" in done.stdout
+    (result,) = read_artifact(tmp_path / "run.json").results
+    assert result.status == "fail"
+    assert {each.status for each in result.measurements} == {"invalid"}
+
+
+def test_a_kernel_that_dies_while_it_is_timed_is_a_crash(rocmoe, tmp_path, kernels):
+    done = rocmoe("bench", "topk_softmax", "--impl", "k.py:dies", "--case", CASE,
+                  "--device", "cpu", "--out", "run.json")  # fmt: skip
+    assert done.returncode == 1
+    (result,) = read_artifact(tmp_path / "run.json").results
+    assert (result.status, result.measurements) == ("crash", None)
+
+
+def test_a_backend_that_cannot_run_here_is_inconclusive(rocmoe):
+    done = rocmoe("bench", "topk_softmax", "--backend", "triton", "--case", CASE,
+                  "--device", "cpu")  # fmt: skip
+    assert done.returncode == 4
+    assert "triton does not run on cpu" in done.stdout
+
+
+def test_json_is_the_artifact_and_markdown_is_a_table(rocmoe, tmp_path):
+    arguments = ("bench", "topk_softmax", "--case", CASE, "--device", "cpu", "--backend", "torch")
+    done = rocmoe(*arguments, "--format", "json", "--out", "run.json")
+    assert done.stdout == (tmp_path / "run.json").read_text()
+    done = rocmoe(*arguments, "--format", "markdown")
+    assert done.stdout.startswith("| op ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["topk_sofmax"], "unknown op 'topk_sofmax'; nearest: topk_softmax"),
+        (["topk_softmax", "--device", "sim:gfx942"], "rocmoe validate --device sim:gfx942"),
+        (["topk_softmax", "--timer", "grph"], "unknown timer 'grph'; nearest: graph"),
+        (
+            ["topk_softmax", "--timer", "graph", "--device", "cpu"],
+            "timer graph needs a GPU; on cpu",
+        ),
+        (["topk_softmax", "--cache", "hot"], "unknown cache state 'hot'"),
+        (["topk_softmax", "--sweep", "T"], "'T' is not NAME=VALUE"),
+        (["topk_softmax", "--sweep", "TT=3"], "nearest: T"),
+        (["topk_softmax", "--sweep", "E=4"], "k=8 is not in [1, E=4]"),
+        (["topk_softmax", "--sweep", "T=1", "--case", CASE[:-3]], "nearest: contiguous"),
+        (["topk_softmax", "moe_sorting", "--case", CASE], "names no case of moe_sorting"),
+        (["topk_softmax", "--out", "."], "--out . cannot be written: it is a folder"),
+        ([], "OP"),
+    ],
+)
+def test_bad_request(rocmoe, tmp_path, arguments, said):
+    done = rocmoe("bench", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list(tmp_path.glob("rocmoe-artifacts/*"))
