@@ -24,9 +24,9 @@ class Finding:
     """One element at fault: which check, which output, where, what stood there, what was due.
 
     call: which call of the road it is from: 1 the first draw, 2 the second draw, 3 the first draw
-    again, 4 the larger draw that decides a statistical check, 5 one made for timing.  where, place: of what a simulator
-    saw rather than a judge, the instruction, and the first workgroup, wave and lane; `output` is
-    the kernel then, and `wanted` is empty.
+    again, 4 the larger draw that decides a statistical check, 5 one made for timing.  where, place:
+    of what a simulator saw rather than a judge, the instruction, and the first workgroup, wave and
+    lane; `output` is the kernel then, and `wanted` is empty.
     """
 
     check: str
