@@ -1,0 +1,128 @@
+"""Which of the threshold's kernels run for a matrix, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import triton
+
+from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.variants import Variant, choose
+from rocmoe.ops.kernels.shared.threshold_kernels import (
+    FIELDS,
+    renormalise_rows,
+    settle_rows,
+    sift_rows,
+    write_rows,
+)
+
+
+def renormalise(
+    table: Sequence[Variant],
+    probs: Any,
+    top_k: Any = None,
+    top_p: Any = None,
+    sequential: bool = False,
+) -> Any:
+    """renorm_probs f32 [B, V] of probs f32 [B, V] in any layout, as a table's variant does it.
+
+    top_k: int, i32 [B], or None for no rank.  top_p: float, f32 [B], or None for no mass.
+    sequential: p is of the mass that top_k keeps.
+    """
+    import torch
+
+    rows, vocabulary = probs.shape
+    renorm_probs = torch.empty((rows, vocabulary), dtype=torch.float32, device=probs.device)
+    variant = choose(table, find_arch(probs), B=rows, V=vocabulary)
+    shared = {
+        "probs": probs,
+        "V": vocabulary,
+        "row_stride": probs.stride(0),
+        "column_stride": probs.stride(1),
+        "WIDE": triton.next_power_of_2(vocabulary) * probs.stride(1) >= 2**31,
+        **_describe(top_k, top_p, sequential),
+    }
+    if variant.name == "row":
+        width = triton.next_power_of_2(vocabulary)
+        warps = max(1, min(variant["most_warps"], width // variant["columns_a_warp"]))
+        launch(renormalise_rows, (rows,), renorm_probs=renorm_probs, BLOCK=width,
+               num_warps=warps, **shared)  # fmt: skip
+    else:
+        _launch_in_parts(variant, renorm_probs, shared)
+    return renorm_probs
+
+
+def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]) -> None:
+    import torch
+
+    rows, vocabulary = renorm_probs.shape
+    parts, waves = variant["parts"], variant["sift_warps"]
+    lists = parts * waves
+    room = variant["room"] // lists
+    lanes = 64 if find_arch(renorm_probs).startswith("gfx9") else 32
+    listed, lengths, told, settled = (
+        torch.empty((rows, count), dtype=torch.int32, device=renorm_probs.device)
+        for count in (lists * room, lists, FIELDS.value * parts, 2)
+    )
+    shared |= {"listed": listed, "lengths": lengths, "told": told, "PARTS": parts, "ROOM": room}
+    launch(
+        sift_rows,
+        (rows * parts,),
+        few=variant["room"] * variant["sample"] // vocabulary // 8,
+        SAMPLE=variant["sample"],
+        WAVES=waves,
+        LANES=lanes,
+        DEPTH=_choose_depth(variant["depth"], lanes, shared["SEQUENTIAL"]),
+        num_warps=waves,
+        **shared,
+    )
+    launch(
+        settle_rows,
+        (rows,),
+        settled=settled,
+        LISTS_A_ROW=lists,
+        CHUNK=max(variant["tile"] // lists, 4),
+        num_warps=variant["settle_warps"],
+        **shared,
+    )
+    blocks = triton.cdiv(vocabulary, variant["block"])
+    places = ("probs", "V", "row_stride", "column_stride", "WIDE")
+    launch(
+        write_rows,
+        (rows * blocks,),
+        settled=settled,
+        renorm_probs=renorm_probs,
+        blocks=blocks,
+        BLOCK=variant["block"],
+        num_warps=variant["write_warps"],
+        **{name: shared[name] for name in places},
+    )
+
+
+def _choose_depth(depth: int, lanes: int, sequential: bool) -> int:
+    """Keys a lane sifts at once: of wide waves' masks, more do not fit into scalar registers."""
+    if lanes > 32:
+        depth //= 4 if sequential else 2
+    return max(depth, 1)
+
+
+def _describe(top_k: Any, top_p: Any, sequential: bool) -> dict[str, Any]:
+    import torch
+
+    rank_per_row, mass_per_row = (isinstance(each, torch.Tensor) for each in (top_k, top_p))
+    both = top_k is not None and top_p is not None
+    arguments = {
+        "BY_RANK": top_k is not None,
+        "BY_MASS": top_p is not None,
+        "SEQUENTIAL": sequential and both,
+        "RANK_PER_ROW": rank_per_row,
+        "MASS_PER_ROW": mass_per_row,
+        "top_k_stride": top_k.stride(0) if rank_per_row else 0,
+        "top_p_stride": top_p.stride(0) if mass_per_row else 0,
+    }
+    if not rank_per_row:
+        top_k = min(int(top_k or 0), 2**31 - 1)
+    if not mass_per_row:
+        top_p = 1.0 if top_p is None else float(top_p)
+    return {"top_k": top_k, "top_p": top_p, **arguments}
