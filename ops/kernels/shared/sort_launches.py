@@ -1,0 +1,267 @@
+"""Launching the sorting kernels: what a sort is called with, and the launches of each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import triton
+
+from rocmoe.ops.core.launch import launch
+from rocmoe.ops.core.variants import Variant
+from rocmoe.ops.kernels.shared.sort_kernels import (
+    count_chunks,
+    place_chunks,
+    scan_counts,
+    sort_at_once,
+)
+
+TILE = 32
+#: Elements of moe_buf that a program fills, and the blocks that it names at a time.
+ZEROS, BLOCKS = 8192, 32
+#: The fewest bits of an expert's index: a tensor of its sets is never a single one.
+FEWEST_BITS = 4
+
+
+@dataclass(frozen=True)
+class Sort:
+    """Arguments of a sort: inputs and outputs by the names of the kernels' parameters.
+
+    topk_weights, expert_mask, num_local_tokens, sorted_weights, moe_buf: None where there are none.
+    unit: positions of a block.
+    """
+
+    topk_ids: Any
+    topk_weights: Any | None
+    expert_mask: Any | None
+    num_local_tokens: Any | None
+    sorted_ids: Any
+    sorted_weights: Any | None
+    block_experts: Any
+    totals: Any
+    moe_buf: Any | None
+    num_experts: int
+    unit: int
+
+    @property
+    def tokens(self) -> int:
+        return int(self.topk_ids.shape[0])
+
+    @property
+    def topk(self) -> int:
+        return int(self.topk_ids.shape[1])
+
+    @property
+    def pairs(self) -> int:
+        return self.tokens * self.topk
+
+    @property
+    def bits(self) -> int:
+        """Of an expert's index."""
+        return count_bits(self.num_experts)
+
+    @property
+    def width(self) -> int:
+        return 0 if self.moe_buf is None else int(self.moe_buf.shape[1])
+
+    @property
+    def fillers(self) -> int:
+        """Programs that fill moe_buf."""
+        return int(triton.cdiv(self.tokens * self.width, ZEROS))
+
+    def outputs(self) -> dict[str, Any]:
+        """The arguments of a kernel that writes the outputs."""
+        token_stride, slot_stride = (0, 0)
+        if self.topk_weights is not None:
+            token_stride, slot_stride = self.topk_weights.stride()
+        return {
+            "topk_weights": self.topk_weights,
+            "expert_mask": self.expert_mask,
+            "sorted_ids": self.sorted_ids,
+            "sorted_weights": self.sorted_weights,
+            "block_experts": self.block_experts,
+            "totals": self.totals,
+            "moe_buf": self.moe_buf,
+            "weight_token_stride": token_stride,
+            "weight_slot_stride": slot_stride,
+            "WEIGHT_ROWS": not is_packed(self.topk_weights),
+            "UNIT": self.unit,
+            "UNITS": triton.next_power_of_2(self.unit),
+            "WIDTH": self.width,
+            "BLOCKS": BLOCKS,
+            "ZEROS": ZEROS,
+            **self.inputs(),
+        }
+
+    def inputs(self) -> dict[str, Any]:
+        """The arguments of every kernel that reads ids."""
+        reach = max(reach_of(self.topk_ids), reach_of(self.topk_weights))
+        return {
+            "num_local_tokens": self.num_local_tokens,
+            "tokens": self.tokens,
+            "K": self.topk,
+            "E": self.num_experts,
+            "WIDE": reach >= 2**31,
+        }
+
+
+def count_bits(num_experts: int) -> int:
+    """Bits of the largest expert's index, in two halves of as many."""
+    return max(FEWEST_BITS, (num_experts - 1).bit_length() + 1 & ~1)
+
+
+def is_packed(tensor: Any | None) -> bool:
+    """Whether an element's offset is its flat index."""
+    return tensor is None or tensor.is_contiguous()
+
+
+def reach_of(tensor: Any | None) -> int:
+    """The largest offset of an element, those between the last row and its tile's end included."""
+    if tensor is None:
+        return 0
+    tokens, topk = tensor.shape
+    token_stride, slot_stride = tensor.stride()
+    return int((tokens + 2**15) * token_stride + topk * slot_stride)
+
+
+def run_variant(variant: Variant, sort: Sort) -> None:
+    """Launch what a row of a table says."""
+    RUNNERS[variant.name](variant, sort)
+
+
+def run_at_once(variant: Variant, sort: Sort) -> None:
+    """One launch. Parameters: most tiles at a time, experts a program, warps."""
+    tiles = min(variant["tiles"], triton.next_power_of_2(max(1, triton.cdiv(sort.pairs, TILE))))
+    slabs = triton.cdiv(sort.pairs, tiles * TILE)
+    each = variant["experts"]
+    token_stride, slot_stride = sort.topk_ids.stride()
+    launch(
+        sort_at_once,
+        (triton.cdiv(sort.num_experts, each) + sort.fillers,),
+        **sort.outputs(),
+        topk_ids=sort.topk_ids,
+        id_token_stride=token_stride,
+        id_slot_stride=slot_stride,
+        ID_ROWS=not is_packed(sort.topk_ids),
+        slabs=slabs,
+        HALF=sort.bits // 2,
+        TILES=tiles,
+        ONE_SLAB=slabs <= 1,
+        EACH=each,
+        num_warps=variant["warps"],
+    )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is known of the pairs of each chunk of `tiles` tiles.
+
+    counts i16 [chunks, experts]; planes i32 [1 + bits, chunks * tiles]: see `sort_pairs.tally`.
+    """
+
+    counts: Any
+    planes: Any
+    chunks: int
+    tiles: int
+
+    def arguments(self) -> dict[str, Any]:
+        """Those of a kernel that writes or reads them."""
+        return {
+            "counts": self.counts,
+            "planes": self.planes,
+            "stride": self.chunks * self.tiles,
+        }
+
+
+def allocate_counts(pairs: int, tiles: int, bits: int, device: Any) -> Counts:
+    """Room for the counts of pairs in chunks of so many tiles, unwritten."""
+    import torch
+
+    chunks = max(1, triton.cdiv(pairs, tiles * TILE))
+    return Counts(
+        counts=torch.empty((chunks, 2**bits), dtype=torch.int16, device=device),
+        planes=torch.empty((1 + bits, chunks * tiles), dtype=torch.int32, device=device),
+        chunks=chunks,
+        tiles=tiles,
+    )
+
+
+def run_in_chunks(variant: Variant, sort: Sort) -> None:
+    """Two launches, or three with a scan. Parameters: tiles a chunk; experts and chunks that a scan
+    takes at once; experts whose padding a program writes; warps of each launch.
+    """
+    known = allocate_counts(sort.pairs, variant["tiles"], sort.bits, sort.topk_ids.device)
+    token_stride, slot_stride = sort.topk_ids.stride()
+    launch(
+        count_chunks,
+        (known.chunks,),
+        **sort.inputs(),
+        **known.arguments(),
+        topk_ids=sort.topk_ids,
+        token_stride=token_stride,
+        slot_stride=slot_stride,
+        HALF=sort.bits // 2,
+        ROWS=not is_packed(sort.topk_ids),
+        TILES=known.tiles,
+        num_warps=variant["count_warps"],
+    )
+    place_pairs(variant, sort, known, scan_pairs(variant, sort, known))
+
+
+def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any | None:
+    """i32 [chunks + 1, experts], the pairs before each chunk and all; None for variants without."""
+    import torch
+
+    if variant.name != "scanned":
+        return None
+    experts = 2**sort.bits
+    starts = torch.empty(
+        (known.chunks + 1, experts), dtype=torch.int32, device=sort.topk_ids.device
+    )
+    width = min(experts, variant["scan_experts"])
+    launch(
+        scan_counts,
+        (experts // width,),
+        counts=known.counts,
+        starts=starts,
+        chunks=known.chunks,
+        BITS=sort.bits,
+        ROWS=variant["scan_chunks"],
+        EXPERTS=width,
+        num_warps=variant["scan_warps"],
+    )
+    return starts
+
+
+def place_pairs(variant: Variant, sort: Sort, known: Counts, starts: Any | None) -> None:
+    """Write the outputs. Parameters: experts whose padding a program writes, warps, whether pairs
+    are read before counts.
+    """
+    each = variant["experts"]
+    token_stride, slot_stride = sort.topk_ids.stride()
+    launch(
+        place_chunks,
+        (known.chunks + triton.cdiv(sort.num_experts, each) + sort.fillers,),
+        **sort.outputs(),
+        **known.arguments(),
+        topk_ids=sort.topk_ids,
+        starts=starts,
+        chunks=known.chunks,
+        id_token_stride=token_stride,
+        id_slot_stride=slot_stride,
+        ID_ROWS=not is_packed(sort.topk_ids),
+        BITS=sort.bits,
+        TILES=known.tiles,
+        ROWS=1 if starts is not None else triton.next_power_of_2(known.chunks),
+        EARLY=bool(variant["early"]),
+        EACH=each,
+        num_warps=variant["place_warps"],
+    )
+
+
+RUNNERS: Mapping[str, Any] = {
+    "at_once": run_at_once,
+    "counted": run_in_chunks,
+    "scanned": run_in_chunks,
+}
