@@ -106,9 +106,12 @@ selftest: $(READY) ## run deliberately wrong kernels: each must be caught
 sanitize: $(READY) ## run the Triton kernels as AMD code with every sanitizer watching
 	@$(BIN)/rocmoe sanitize topk_softmax $(ARGS)
 
+# Every case that the budget names: in code for three targets, and what runs counts for one.
 budget: $(READY) ## hold the Triton kernels' AMD code against .ci/budget.toml
-	@$(BIN)/rocmoe isa topk_softmax --arch gfx90a,gfx942,gfx950 --budget .ci/budget.toml $(ARGS)
-	@$(BIN)/rocmoe validate topk_softmax --backend triton --suite smoke --budget .ci/budget.toml
+	@for case in $$(sed -n '/^\[\[isa/,/kernel/s/^case = "\(.*\)"/\1/p' .ci/budget.toml | sort -u); do \
+	    $(BIN)/rocmoe isa $${case%%:*} --case $$case --arch gfx90a,gfx942,gfx950 --budget .ci/budget.toml $(ARGS); done
+	@$(BIN)/rocmoe validate $$(sed -n '/^\[\[counts/,/arch/s/^case = "\(.*\)"/--case \1/p' .ci/budget.toml) \
+	    --backend triton --device sim:gfx942 --budget .ci/budget.toml
 
 bench-sim: $(READY) ## time the simulator, on one core, with and without its sanitizers
 	@$(BIN)/python tests/benchmarks/bench_sim.py $(ARGS)

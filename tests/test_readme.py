@@ -14,6 +14,7 @@ import pytest
 
 from rocmoe.cli.show import OutputFormat, format_table, show_run
 from rocmoe.profiles.artifact import read_artifact
+from rocmoe.profiles.bench_report import render_markdown
 from rocmoe.profiles.catalog import OP_COLUMNS, list_op_rows
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,24 @@ def test_the_tour_prints_what_it_says(rocmoe, tmp_path, harm):
 SHOWN = re.findall(r"```sh\n([^`]*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
 SIMULATED = [(commands, said) for commands, said in SHOWN if "rocmoe validate" not in commands]
 
+BENCHES = sorted((ROOT / "docs" / "artifacts").glob("bench-h100-*.json"))
+
+
+@pytest.mark.parametrize("path", BENCHES, ids=lambda path: path.stem)
+def test_the_times_are_those_of_the_committed_artifacts(path):
+    artifact = read_artifact(path)
+    assert "H100" in str(artifact.environment)
+    assert {result.status for result in artifact.results} == {"pass"}
+    assert render_markdown(artifact) in README
+    assert f"](docs/artifacts/{path.name})" in README
+
+
+def test_there_is_an_artifact_for_every_table_of_times():
+    named = set(re.findall(r"\(docs/artifacts/(bench-h100-[a-z]+\.json)\)", README))
+    assert named == {path.name for path in BENCHES}
+    assert len(named) == 5
+
+
 
 def test_the_simulator_is_shown_by_its_findings():
     assert len(SIMULATED) == 3
@@ -102,8 +121,9 @@ def test_the_speed_in_the_documents_is_that_of_the_committed_figures():
 
 
 def test_every_command_and_option_named_is_there(rocmoe):
-    for command in ("validate", "sanitize", "isa", "selftest", "list", "doctor"):
+    for command in ("validate", "bench", "sanitize", "isa", "selftest", "list", "doctor"):
         assert f"rocmoe {command}" in README
-    said = "".join(rocmoe(command, "--help").stdout for command in ("validate", "sanitize", "isa"))
+    having = ("validate", "bench", "sanitize", "isa")
+    said = "".join(rocmoe(command, "--help").stdout for command in having)
     for option in set(re.findall(r"`(--[a-z]+)", README)):
         assert option in said, option

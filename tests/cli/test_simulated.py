@@ -54,8 +54,6 @@ def results(path):
 def test_triton_runs_as_amd_code_where_there_is_no_gpu(rocmoe, tmp_path):
     chosen = ("topk_softmax", "--backend", "triton", "--suite", "smoke")
     done = rocmoe("validate", *chosen, "--out", "a.json")
-        "validate", "topk_softmax", "--backend", "triton", "--suite", "smoke", "--out", "a.json"
-    )
     assert done.returncode == 0, done.stdout + done.stderr
     found = results(tmp_path / "a.json")
     assert {result["device"] for result in found} == {"sim:gfx942"}
