@@ -82,7 +82,6 @@ def test_there_is_an_artifact_for_every_table_of_times():
     assert len(named) == 5
 
 
-
 def test_the_simulator_is_shown_by_its_findings():
     assert len(SIMULATED) == 3
     assert "memcheck: load of 2 bytes" in SIMULATED[0][1]
