@@ -4,7 +4,7 @@ A budget is a TOML file of two kinds of tables, each entry a key and limits:
 
     [[isa]]                       # what `rocmoe isa` finds in the code
     op = "topk_softmax"
-    kernel = "select_experts"
+    kernel = "select_by_lists"
     arch = "gfx942"
     triton = "3.9"
     vgpr = 64

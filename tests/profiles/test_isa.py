@@ -191,6 +191,18 @@ def test_a_case_that_launches_nothing():
     assert tell_report(report)[-1] == "no kernel was launched"
 
 
+def test_an_op_with_no_kernel_is_told_which_have_one(monkeypatch):
+    pytest.importorskip("triton", reason="compiles with Triton")
+    from rocmoe.ops.backends import triton as backend
+
+    served = ("moe_sorting", "topk_softmax")
+    monkeypatch.setattr(backend, "serves", lambda op: op in served)
+    with pytest.raises(RocmoeError) as caught:
+        run_audit(settings(target="topk_sigmoid"))
+    said = "topk_sigmoid has no Triton kernel; those that do: moe_sorting, topk_softmax"
+    assert str(caught.value) == said
+
+
 def test_launches_of_the_same_code_are_one_record(monkeypatch):
     pytest.importorskip("triton", reason="compiles with Triton")
     from rocmoe.profiles import isa, isa_sources
