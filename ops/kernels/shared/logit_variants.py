@@ -27,11 +27,11 @@ LOGIT_VARIANTS = (
             arch="gfx", most={"bits": 16},
             parameters={"rows": 8, "columns": 32, "keys": "int", "warps": 1}),
     Variant("lists", "more than 512 experts of fp32: eight rows leave room for a wave a SIMD",
-            arch="gfx", least={"E": 513},
+            arch="gfx9", least={"E": 513},
             parameters={"rows": 2, "columns": 64, "keys": "double", "warps": 1}),
     Variant("lists", "108 wave instructions a token on gfx942, int64 keys 207; 16 rows take 99 "
             "and leave room for three waves a SIMD",
-            arch="gfx", parameters={"rows": 8, "columns": 32, "keys": "double", "warps": 1}),
+            arch="gfx9", parameters={"rows": 8, "columns": 32, "keys": "double", "warps": 1}),
     Variant("lists", "32 lanes a token: 1.8 us at T = 1 and 1.9 at 64, with two rows 1.9 and 1.9",
             most={"T": 32, "bits": 16},
             parameters={"rows": 1, "columns": 64, "keys": "int", "warps": 1}),
