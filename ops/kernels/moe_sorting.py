@@ -9,34 +9,9 @@ import triton
 from rocmoe.ops.core.launch import find_arch
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.sort_launches import Sort, run_variant
+from rocmoe.ops.kernels.shared.sort_variants import SORT_VARIANTS
 
-#: Timed on an H100 with 256 experts, 8 a token, blocks of 64, no moe_buf.
-VARIANTS: tuple[Variant, ...] = (
-    Variant("at_once", "4 tokens of 256 experts on an H100: 2.1 us, with 2 warps 2.6",
-            most={"pairs": 32},
-            parameters={"tiles": 1, "experts": 1, "warps": 1}),
-    Variant("at_once", "16 tokens: 2.6 us, with one warp 2.7",
-            most={"pairs": 128},
-            parameters={"tiles": 4, "experts": 1, "warps": 2}),
-    Variant("at_once", "64 tokens: 3.1 us, with 2 warps 3.3",
-            most={"pairs": 512},
-            parameters={"tiles": 16, "experts": 1, "warps": 4}),
-    Variant("at_once", "128 tokens: 4.0 us, with 8 warps 4.2",
-            most={"pairs": 1024, "E": 256},
-            parameters={"tiles": 32, "experts": 1, "warps": 4}),
-    Variant("counted", "256 tokens: 4.6 us, chunks of 8 tiles 5.3, at once 6.1",
-            most={"pairs": 2**11, "E": 512},
-            parameters={"tiles": 4, "experts": 8, "count_warps": 4, "place_warps": 4, "early": 0}),
-    Variant("counted", "1024 tokens: 5.9 us, chunks of 16 tiles 6.9",
-            most={"pairs": 2**13, "E": 512},
-            parameters={"tiles": 8, "experts": 8, "count_warps": 4, "place_warps": 4, "early": 0}),
-    Variant("counted", "4096 tokens: 7.2 us, with a scan 9.2",
-            most={"pairs": 2**15, "E": 256},
-            parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 4, "early": 0}),
-    Variant("scanned", "65536 tokens: 33 us, 16 experts a scanning program 37; 22 of them placing",
-            parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 4, "early": 0,
-                        "scan_experts": 8, "scan_chunks": 512, "scan_warps": 8}),
-)  # fmt: skip
+VARIANTS: tuple[Variant, ...] = SORT_VARIANTS
 
 
 def moe_sorting(
