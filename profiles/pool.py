@@ -29,6 +29,10 @@ from rocmoe.profiles.worker import READY, serve
 START_SECONDS = 120.0
 #: A killed worker is gone within this, unless the kernel driver holds it.
 JOIN_SECONDS = 10.0
+#: Held where an exit code is read.  It comes through a pipe, once, and Python's `Process.start`
+#: reads those of all other processes too: of two threads reading at once one gets the code, and the
+#: other's "exited with code 255" is what would be kept.
+_EXIT_CODES = threading.Lock()
 #: Lines of what a process printed last that are kept when it dies.
 LAST_LINES = 3
 #: Imported once, by the start server.  Torch's dispatch modes, which poison allocations, import
@@ -203,8 +207,7 @@ class _Slot:
         """Replace a worker that did not answer, and say what became of it."""
         assert self._process is not None
         # A dying process closes its pipe a moment before it can be waited for.
-        self._process.join(0.5)
-        code = self._process.exitcode
+        code = _wait_for(self._process, 0.5)
         self.discard()
         said = _read_last_lines(self._log)
         if code is None and not self._stop.is_set():
@@ -222,7 +225,7 @@ class _Slot:
                     kill(self._process.pid, signal.SIGKILL)
                 except (ProcessLookupError, PermissionError):
                     continue
-            self._process.join(JOIN_SECONDS)
+            _wait_for(self._process, JOIN_SECONDS)
         if self._connection is not None:
             self._connection.close()
         self._process = self._connection = self._selector = None
@@ -232,7 +235,8 @@ class _Slot:
         self._connection, theirs = self._context.Pipe()
         self._process = self._context.Process(target=serve, args=(theirs, *self._arguments))
         try:
-            self._process.start()
+            with _EXIT_CODES:
+                self._process.start()
         except EOFError:  # the server that starts workers ended; typer takes it for an interrupt
             self._process = None
             raise RocmoeError(
@@ -240,6 +244,13 @@ class _Slot:
                 "stands above; see `rocmoe doctor`"
             ) from None
         theirs.close()
+
+
+def _wait_for(process: ForkServerProcess, seconds: float) -> int | None:
+    """A process's exit code; None where it still runs after that time."""
+    wait([process.sentinel], seconds)
+    with _EXIT_CODES:
+        return process.exitcode
 
 
 def _read_last_lines(log: Path) -> str:
