@@ -1,6 +1,9 @@
 """The artifact: what a run writes down, as versioned JSON.
 
 Version history, newest first:
+    4   samples, calls and clocks come a list or figure a process; measurements of a stage of a
+        pipeline; what the probe of a flush took; symbols of the kernels that ran; requests name
+        models, the pipeline and how thoroughly is measured
     3   measurements have floors with samples, calls and a reason, and may be refused; results name
         the kernel variants that ran; requests name timers and cache states
     2   findings say where a simulator saw them: where, place; counts of simulated runs
@@ -26,7 +29,7 @@ from rocmoe.profiles.isa_record import IsaRecord
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 FORMAT: Final = "rocmoe.artifact"
-VERSION = 3
+VERSION = 4
 
 Status = Literal["pass", "fail", "error", "crash", "timeout", "refused", "unavailable"]
 Timer = Literal["graph", "events", "kernel", "wall"]
@@ -46,10 +49,24 @@ def _give_floors_samples(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _group_by_process(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 knew one process."""
+    for result in document.get("results", ()):
+        for measurement in result.get("measurements") or ():
+            for timed in (measurement, *measurement.get("floors", {}).values()):
+                samples = timed["samples_us"]
+                timed["samples_us"] = [samples] if samples else []
+                timed["calls"] = [timed["calls"]] if samples else []
+            clocks = measurement.get("clocks", {})
+            measurement["clocks"] = {name: [mhz] for name, mhz in clocks.items()}
+    return document
+
+
 #: Upgrades by the version they start from; each gives a document of the next version.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda document: document,  # what is new is optional
     2: _give_floors_samples,
+    3: _group_by_process,
 }
 
 
@@ -84,12 +101,12 @@ class CheckRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the least work takes, by the timer and in the cache state of the measurement beside it.
 
-    samples_us: microseconds a call, each the mean of `calls` calls.  variant: the launch parameters
-    of the kernel, of which the fastest counts.
+    samples_us, calls: as of the measurement.  variant: the launch parameters of the kernel, of
+    which the fastest counts.
     """
 
-    samples_us: list[float]
-    calls: int
+    samples_us: list[list[float]]
+    calls: list[int]
     variant: str = ""
     bytes_read: int = 0
     bytes_written: int = 0
@@ -98,25 +115,30 @@ class Floor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Times of one result; raw samples are kept, statistics are derived from them.
 
-    samples_us: microseconds a call, each the mean of `calls` calls; none where the status is
-    refused.  reason: why the status is not ok.  floors: by name, `stream` and `empty`, where the
-    device has them.  clocks: MHz `before` and `after`, where they can be read.
+    samples_us: microseconds a call, a list a process, each sample the mean of that process's
+    `calls` calls; none where the status is refused.  reason: why the status is not ok.  floors: by
+    name, `stream` and `empty`, where the device has them.  clocks: MHz `before` and `after`, where
+    they can be read, one a process.  stage: of a pipeline, empty for the whole.  flush_probe_us: by
+    process what reading some memory took that is `cached`, `flushed` and surely in `memory`.
     """
 
     timer: Timer
     cache: Cache
     status: MeasurementStatus
-    samples_us: list[float]
-    calls: int
+    samples_us: list[list[float]]
+    calls: list[int]
     floors: dict[str, Floor] = {}
-    clocks: dict[str, float] = {}
+    clocks: dict[str, list[float]] = {}
     reason: str | None = None
+    stage: str = ""
+    flush_probe_us: dict[str, list[float]] = {}
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one implementation did on one case.
 
-    variants: of its kernels that ran in the first call, with their launch parameters.
+    variants: of its kernels that ran in the first call, with their launch parameters.  kernels: the
+    symbols of what a call ran on the device, by its profiler, in order.
     """
 
     case: CaseRecord
@@ -133,6 +155,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     isa: list[IsaRecord] | None = None
     graph: dict[str, Any] | None = None
     variants: list[str] = []
+    kernels: list[str] = []
 
     @property
     def selector(self) -> str:
@@ -147,7 +170,11 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was asked for; a run is resumed only by the same request."""
+    """What was asked for; a run is resumed only by the same request.
+
+    models: names of those whose shapes the cases are.  effort: quick, default or rigorous, of what
+    is timed.
+    """
 
     command: str
     ops: list[str]
@@ -159,6 +186,9 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strict: bool
     timers: list[str] = []
     caches: list[str] = []
+    models: list[str] = []
+    pipeline: str = ""
+    effort: str = ""
 
     @property
     def simulates_briefly(self) -> bool:

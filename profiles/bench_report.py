@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rocmoe.ops.core.case import format_value
 from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, MeasurementStatus, Result
-from rocmoe.profiles.measurement import find_median, find_ratio
+from rocmoe.profiles.measurement import find_ratio
+from rocmoe.profiles.statistics import find_median
 from rocmoe.profiles.timers import TIMERS
 
 #: What the timers are called above a column: the wall timer's figure is that of eager calls.

@@ -116,4 +116,4 @@ def make_flush(device: Device, size: int) -> Flush:
 
 def _record(sampled: Sampled, variant: str = "", cost: Cost | None = None) -> Floor:
     read, written = (cost.bytes_read, cost.bytes_written) if cost else (0, 0)
-    return Floor(sampled.samples_us, sampled.calls, variant, read, written)
+    return Floor([sampled.samples_us], [sampled.calls], variant, read, written)

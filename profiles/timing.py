@@ -9,8 +9,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import Implementation
@@ -22,7 +20,7 @@ from rocmoe.profiles.examination import Examination, draw_twice, examine
 from rocmoe.profiles.floors import Floors, make_flush
 from rocmoe.profiles.job import Timing
 from rocmoe.profiles.machine import Gpu, Machine, find_machine
-from rocmoe.profiles.measurement import make_measurement, refuse_measurement
+from rocmoe.profiles.measurement import invalidate, make_measurement, refuse_measurement
 from rocmoe.profiles.timers import Effort, RefusedError, Sampled, Work, take_samples
 from rocmoe.references.judging.verdict import merge
 
@@ -57,10 +55,7 @@ def examine_and_time(
         measurements = stand.measure(timing)
     after = stand.after.verdict()
     if not after.ok:
-        measurements = [
-            msgspec.structs.replace(each, status="invalid", reason="wrong after timing")
-            for each in measurements
-        ]
+        measurements = [invalidate(each, "wrong after timing") for each in measurements]
     verdict = merge(examined.verdict, after)
     return replace(examined, verdict=verdict, measurements=tuple(measurements), answers=())
 

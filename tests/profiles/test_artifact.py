@@ -58,12 +58,25 @@ def test_floors_of_version_2_become_samples():
                    "floors": {"stream": 1.5}, "clocks": {}}  # fmt: skip
     document["results"][0]["measurements"] = [measurement]
     (read,) = msgspec.convert(upgrade(document, "x.json"), Artifact).results[0].measurements
-    assert (read.samples_us, read.calls) == ([2.0, 3.0], 1)
-    assert read.floors == {"stream": Floor([1.5], 1)}
+    assert (read.samples_us, read.calls) == ([[2.0, 3.0]], [1])
+    assert read.floors == {"stream": Floor([[1.5]], [1])}
 
 
-def test_version_3_keeps_measurements():
-    artifact = read_artifact(KEPT / "v3.json")
+def test_samples_and_clocks_of_version_3_are_those_of_one_process():
+    before = json.loads((KEPT / "v3.json").read_text())
+    after = read_artifact(KEPT / "v3.json")
+    for old, new in zip(before["results"], after.results, strict=True):
+        for was, now in zip(old["measurements"] or (), new.measurements or (), strict=True):
+            assert now.samples_us == ([was["samples_us"]] if was["samples_us"] else [])
+            assert now.calls == ([was["calls"]] if was["samples_us"] else [])
+            assert now.clocks == {name: [mhz] for name, mhz in was["clocks"].items()}
+            for name, floor in now.floors.items():
+                assert floor.samples_us == [was["floors"][name]["samples_us"]]
+
+
+@pytest.mark.parametrize("version", [3, VERSION])
+def test_measurements_are_kept(version):
+    artifact = read_artifact(KEPT / f"v{version}.json")
     timed = [result for result in artifact.results if result.measurements]
     assert {result.status for result in timed} == {"pass", "fail"}
     statuses = {each.status for result in timed for each in result.measurements}

@@ -26,12 +26,12 @@ from rocmoe.profiles.bench_report import (
 from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.outcome import Exit
 
-FLOORS = {"stream": Floor([2.0, 2.0, 2.1], 20), "empty": Floor([0.98, 0.99, 0.97], 20)}
+FLOORS = {"stream": Floor([[2.0, 2.0, 2.1]], [20]), "empty": Floor([[0.98, 0.99, 0.97]], [20])}
 WARM = [
-    Measurement("graph", "warm", "ok", [3.0, 3.1, 2.9], 20, FLOORS),
-    Measurement("wall", "warm", "ok", [41.0, 40.0], 100, {"stream": Floor([30.0], 100)}),
+    Measurement("graph", "warm", "ok", [[3.0, 3.1, 2.9]], [20], FLOORS),
+    Measurement("wall", "warm", "ok", [[41.0, 40.0]], [100], {"stream": Floor([[30.0]], [100])}),
 ]
-COLD = [Measurement("graph", "cold", "unverified", [7.126], 20, {}, reason="no probe")]
+COLD = [Measurement("graph", "cold", "unverified", [[7.126]], [20], {}, reason="no probe")]
 
 
 def make_result(tokens, measurements, status="pass", **more):
@@ -102,7 +102,7 @@ def test_times_have_three_digits(us, told):
     assert format_us(us) == told
 
 
-REFUSED = Measurement("graph", "warm", "refused", [], 0, reason="cannot be captured")
+REFUSED = Measurement("graph", "warm", "refused", [], [], reason="cannot be captured")
 
 
 @pytest.mark.parametrize(

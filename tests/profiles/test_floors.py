@@ -50,11 +50,11 @@ def make_floors(gpu, monkeypatch):
 def test_the_fastest_shape_counts_and_the_bytes_are_the_ops(make_floors):
     make, allocated = make_floors
     found = make().measure("graph", 1, None, EFFORT)
-    assert found["stream"].samples_us == pytest.approx([FASTEST_US] * 3)
+    assert found["stream"].samples_us == [pytest.approx([FASTEST_US] * 3)]
     assert found["stream"].variant == str(FASTEST)
     assert (found["stream"].bytes_read, found["stream"].bytes_written) == (8192, 100)
-    assert found["stream"].calls == EFFORT.calls
-    assert found["empty"].samples_us == pytest.approx([EMPTY_US] * 3)
+    assert found["stream"].calls == [EFFORT.calls]
+    assert found["empty"].samples_us == [pytest.approx([EMPTY_US] * 3)]
     assert sorted(allocated) == [4, 100, 8192]
 
 
@@ -67,8 +67,8 @@ def test_the_timer_and_the_cache_state_are_those_of_the_op(make_floors, gpu):
         gpu.launch(300.0, 1.0, "fill")
 
     found = make().measure("kernel", 3, flush, EFFORT)
-    assert found["stream"].samples_us == pytest.approx([FASTEST_US] * 3)
-    assert found["stream"].calls == 1
+    assert found["stream"].samples_us == [pytest.approx([FASTEST_US] * 3)]
+    assert found["stream"].calls == [1]
     assert len(flushed) > 2 * EFFORT.samples
     assert allocated.count(8192) == 3, "as many sets as the op has"
 
