@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rocmoe import __version__
-from rocmoe.cli import bench, doctor, isa, listing, sanitize, selftest, validate
+from rocmoe.cli import bench, compare, diff, doctor, isa, listing, sanitize, selftest, validate
 
 app = typer.Typer(
     name="rocmoe",
@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 app.command("validate")(validate.validate)
 app.command("bench")(bench.bench)
+app.command("compare")(compare.compare)
+app.command("diff")(diff.diff)
 app.command("list")(listing.list_things)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)

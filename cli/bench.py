@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rocmoe.cli.show import OutputFormat, format_table, show_progress
-
-if TYPE_CHECKING:
-    from rocmoe.profiles.artifact import Artifact
+from rocmoe.cli import options
+from rocmoe.cli.show import OutputFormat, show_progress, show_tables
 
 
 def bench(
-    ops: Annotated[list[str], typer.Argument(metavar="OP...", help="Ops to time.")],
+    ops: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OP]...", help="Ops to time; default: all that the model uses."),
+    ] = None,
     backend: Annotated[
         list[str] | None, typer.Option(help="A backend to time; none means all installed.")
     ] = None,
-    impl: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE.py:FUNC", help="A function of yours, timed like a backend."),
+    impl: options.Impls = None,
+    case: options.Cases = None,
+    model: options.Models = None,
+    tokens: options.Tokens = None,
+    sweep: options.Sweeps = None,
+    timer: options.Timers = None,
+    cache: options.Caches = None,
+    quick: options.Quick = False,
+    rigorous: options.Rigorous = False,
+    device: options.DeviceName = None,
+    seed: options.Seed = 0,
+    strict: options.Strict = False,
+    timeout: options.Timeout = 300.0,
+    out: options.Out = None,
+    table: Annotated[
+        str | None,
+        typer.Option(help="list, model, or as posted: sglang, fused, flydsl, aiter, sampling."),
     ] = None,
-    case: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="A case; default: one over T or B.")
-    ] = None,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=V,V,...", help="Sizes, dtype, params ... to vary in the case."),
-    ] = None,
-    timer: Annotated[
-        list[str] | None,
-        typer.Option(help="graph, events, kernel, wall; default: graph, kernel, wall; cpu: wall."),
-    ] = None,
-    cache: Annotated[list[str] | None, typer.Option(help="warm (default), cold.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, gpu or gpu:N; default: gpu, else cpu.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draw other inputs.")] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Judge strictly.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a case may take.")] = 300.0,
-    out: Annotated[
-        Path | None, typer.Option(help="The artifact; default: in ./rocmoe-artifacts/.")
+    published: Annotated[
+        bool, typer.Option("--published", help="Put published figures beside the run.")
+    ] = False,
+    stored: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Measure nothing: the tables of an artifact."),
     ] = None,
     form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
         OutputFormat.table
@@ -52,32 +54,28 @@ def bench(
     Exit codes: 0 measured, 1 failed, 2 bad request, 4 not all measured or faster than possible, 5
     machine failed, 130 interrupted.
     """
+    from rocmoe.profiles.artifact import read_artifact
     from rocmoe.profiles.bench import judge_bench, make_bench_request, run_bench
+    from rocmoe.profiles.bench_cases import Shapes
+    from rocmoe.profiles.tables.choice import check_table, list_tables
     from rocmoe.profiles.validation import Settings
 
+    if stored is not None:
+        artifact = read_artifact(stored)
+        own = "model" if artifact.request.models else "list"
+        name = check_table(table or own, artifact.request.ops)
+        show_tables(artifact, stored, form, partial(list_tables, name, published=published))
+        raise typer.Exit
+    shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed)
     request = make_bench_request(
-        ops, backend or (), impl or (), device=device, cases=case or (), sweep=sweep or (),
-        timers=timer or (), caches=cache or ("warm",), seed=seed, strict=strict,
+        ops or (), backend or (), impl or (), shapes, device=device, timers=timer or (),
+        caches=cache or ("warm",), effort=options.choose_effort(quick, rigorous), strict=strict,
     )  # fmt: skip
-    # One at a time: cases that run beside each other slow each other down.
+    name = check_table(table or ("model" if model else "list"), request.ops)
     with show_progress() as on_progress:
-        artifact, path = run_bench(request, Settings(1, timeout, out), on_progress)
-    _show(artifact, path, form)
-    raise typer.Exit(judge_bench(artifact))
-
-
-def _show(artifact: Artifact, path: Path, form: OutputFormat) -> None:
-    from rocmoe.profiles import bench_report as report
-    from rocmoe.profiles.bench import judge_bench
-    from rocmoe.profiles.outcome import list_gaps
-    from rocmoe.profiles.report import tell_failures
-
-    if form is OutputFormat.json:
-        typer.echo(path.read_text(), nl=False)
-        return
-    typer.echo(format_table(report.list_rows(artifact), report.list_columns(artifact), form))
-    gaps = [*report.tell_measurements(artifact), *list_gaps(artifact)]
-    told = [tell_failures(artifact), ["Not tested:", *(f"- {gap}" for gap in gaps)]]
-    typer.echo("\n".join(line for lines in told if lines for line in ["", *lines]))
+        # One at a time: cases that run beside each other slow each other down.
+        artifact, path = run_bench(request, shapes, Settings(1, timeout, out), on_progress)
+    tables = partial(list_tables, name, published=published)
     outcome = judge_bench(artifact)
-    typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
+    show_tables(artifact, path, form, tables, outcome)
+    raise typer.Exit(outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -13,6 +13,8 @@ import typer
 
 if TYPE_CHECKING:
     from rocmoe.profiles.artifact import Artifact, Result
+    from rocmoe.profiles.outcome import Exit
+    from rocmoe.profiles.tables.table import Table
     from rocmoe.profiles.validation import OnProgress
 
 #: Results between two lines of progress where there is no terminal.
@@ -79,6 +81,32 @@ def show_run(
     typer.echo("\n".join(["", "Not tested:", *(f"- {gap}" for gap in list_gaps(artifact))]))
     outcome = judge_run(artifact, excesses)
     typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
+
+
+def show_tables(
+    artifact: Artifact,
+    path: Path,
+    form: OutputFormat,
+    list_tables: Callable[[Artifact], Sequence[Table]],
+    outcome: Exit | None = None,
+) -> None:
+    """Print a run of measurements: its tables, its failures, what was not measured, the outcome if
+    it just ended."""
+    from rocmoe.profiles.bench_report import tell_measurements
+    from rocmoe.profiles.outcome import list_gaps
+    from rocmoe.profiles.report import tell_failures
+
+    if form is OutputFormat.json:
+        typer.echo(path.read_text(), nl=False)
+        return
+    for each in list_tables(artifact):
+        lines = [each.title, format_table(each.rows, each.columns, form), *each.summary]
+        typer.echo("\n".join([*(line for line in lines if line), *each.notes, ""]))
+    gaps = [*tell_measurements(artifact), *list_gaps(artifact)]
+    told = [*tell_failures(artifact), "", "Not tested:", *(f"- {gap}" for gap in gaps)]
+    typer.echo("\n".join(told).strip("\n"))
+    if outcome is not None:
+        typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
 
 
 @contextmanager

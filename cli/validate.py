@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rocmoe.cli import options
 from rocmoe.cli.show import OutputFormat, show_progress, show_run
 
 
@@ -17,10 +18,7 @@ def validate(
     backend: Annotated[
         list[str] | None, typer.Option(help="A backend to validate; none means all installed.")
     ] = None,
-    impl: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE.py:FUNC", help="A function of yours, judged like a backend."),
-    ] = None,
+    impl: options.Impls = None,
     device: Annotated[
         str | None,
         typer.Option(help="cpu, gpu, gpu:N or sim:ARCH; default: gpu, else cpu or sim:gfx942."),
@@ -29,7 +27,9 @@ def validate(
     case: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="A single case instead of a suite.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draw other inputs.")] = 0,
+    model: options.Models = None,
+    tokens: options.Tokens = None,
+    seed: options.Seed = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Also want order, lowest index on ties, same bits.")
     ] = False,
@@ -37,9 +37,7 @@ def validate(
         int | None, typer.Option(min=1, help="Cases at a time; default: the cores, 1 on a GPU.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a case may take.")] = 120.0,
-    out: Annotated[
-        Path | None, typer.Option(help="The artifact; default: in ./rocmoe-artifacts/.")
-    ] = None,
+    out: options.Out = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML.")] = None,
     budget: Annotated[
         Path | None, typer.Option(help="Limits of what simulated cases may count, as TOML.")
@@ -58,7 +56,8 @@ def validate(
     """
     from rocmoe.profiles.budget import load_budget
     from rocmoe.profiles.outcome import judge_run
-    from rocmoe.profiles.validation import Settings, find_excesses, make_request, run_validation
+    from rocmoe.profiles.request import make_request
+    from rocmoe.profiles.validation import Settings, find_excesses, run_validation
 
     request = make_request(
         ops or (),
@@ -69,6 +68,8 @@ def validate(
         cases=case or (),
         seed=seed,
         strict=strict,
+        models=model or (),
+        tokens=options.parse_tokens(tokens),
     )
     limits = load_budget(budget) if budget else None
     settings = Settings(jobs, timeout, out, junit, resume, limits)

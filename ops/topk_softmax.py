@@ -45,8 +45,10 @@ def run_torch(gating_output: Any, topk: int, renormalize: bool) -> tuple[Any, An
 
 
 def from_model(model: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, Value]] | None:
-    """Models with softmax scores and no expert groups."""
-    if model.get("scoring_func") != "softmax" or model.get("num_expert_group"):
+    """Models with softmax scores, no groups, bias or scaling factor; one group is none."""
+    if model.get("scoring_func") != "softmax" or model.get("num_expert_group", 1) != 1:
+        return None
+    if model.get("correction_bias") or model.get("routed_scaling_factor", 1.0) != 1.0:
         return None
     sizes = {"E": model["num_experts"], "k": model["topk"]}
     return sizes, {"renormalize": model["renormalize"]}

@@ -172,8 +172,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was asked for; a run is resumed only by the same request.
 
-    models: names of those whose shapes the cases are.  effort: quick, default or rigorous, of what
-    is timed.
+    models: names of those whose shapes the cases are.  tokens: that were asked for.  effort: quick,
+    default or rigorous, of what is timed.
     """
 
     command: str
@@ -187,6 +187,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timers: list[str] = []
     caches: list[str] = []
     models: list[str] = []
+    tokens: list[int] = []
     pipeline: str = ""
     effort: str = ""
 
@@ -196,7 +197,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         A request that narrows nothing down would compile and simulate for many minutes.
         """
-        named = self.backends or self.device or self.cases or len(self.ops) == 1
+        named = self.backends or self.device or self.cases or self.models or len(self.ops) == 1
         return not named and self.suite != "smoke"
 
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from rocmoe.ops.core.backend import Backend, load_backend, split_selector
-from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import RocmoeError, unknown
-from rocmoe.ops.core.spec import OpSpec, load_op
+from rocmoe.ops.core.spec import load_op
 from rocmoe.profiles.artifact import Artifact, Cache, Request, Timer
+from rocmoe.profiles.bench_cases import Shapes, list_bench_cases
 from rocmoe.profiles.job import Job, Timing
+from rocmoe.profiles.measuring.efforts import load_effort
+from rocmoe.profiles.measuring.rounds import run_rounds
+from rocmoe.profiles.measuring.timers import HOST_TIMERS, TIMERS
 from rocmoe.profiles.outcome import Exit, judge_run
+from rocmoe.profiles.request import list_selectors, make_request
 from rocmoe.profiles.stream import Recorder
 from rocmoe.profiles.suites import find_cases
-from rocmoe.profiles.sweep import expand_sweep, list_default_cases, parse_sweep
-from rocmoe.profiles.timers import HOST_TIMERS, TIMERS
 from rocmoe.profiles.validation import (
     OnProgress,
     Planned,
     Settings,
-    list_selectors,
     make_header,
     make_path,
-    make_request,
     probe,
-    run_jobs,
 )
 
 GPU_TIMERS: tuple[Timer, ...] = ("graph", "kernel", "wall")
@@ -37,76 +37,74 @@ CACHES: tuple[Cache, ...] = ("warm", "cold")
 
 
 @dataclass(frozen=True)
-class TimedRun(Planned):
-    """One implementation on one case, judged and then timed."""
+class BenchRun(Planned):
+    """One implementation on one case, judged and then timed; only judged without a timing, as in a
+    simulator, which counts instead."""
 
-    timing: Timing
+    timing: Timing | None
 
-    def make_job(self, strict: bool) -> Job:
-        return msgspec.structs.replace(super().make_job(strict), timing=self.timing)
+    def make_job(self, strict: bool, passed: Sequence[tuple[int, str]] = ()) -> Job:
+        job = super().make_job(strict)
+        if self.timing is None:
+            return job
+        timing = msgspec.structs.replace(self.timing, passed=[*passed])
+        return msgspec.structs.replace(job, timing=timing)
 
 
 def make_bench_request(
     ops: Sequence[str],
     backends: Sequence[str],
     impls: Sequence[str],
+    shapes: Shapes,
     *,
     device: str | None,
-    cases: Sequence[str],
-    sweep: Sequence[str],
     timers: Sequence[str],
     caches: Sequence[str],
-    seed: int,
+    effort: str,
     strict: bool,
+    command: str = "bench",
 ) -> Request:
     """A checked request, with every case that it means; `RocmoeError` for what is wrong with it.
 
-    sweep: of `parse_sweep`; it changes the op's first declared case, or the one of `cases`.
+    ops: none means those of the cases, or all that the models use.
     """
+    load_effort(effort)
+    if not (ops or shapes.cases or shapes.models or impls):
+        raise RocmoeError(f"nothing to time: rocmoe {command} OP, or --model NAME, or --case ID")
     request = make_request(
-        ops, backends, impls, command="bench", device=device, suite="smoke", cases=cases,
-        seed=seed, strict=strict,
+        ops, backends, impls, command=command, device=device, suite="smoke", cases=shapes.cases,
+        seed=shapes.seed, strict=strict,
     )  # fmt: skip
-    if device is not None and parse_device(device).kind == "sim":
+    request = msgspec.structs.replace(
+        request, timers=_check_all("timer", timers, TIMERS), models=[*shapes.models],
+        caches=_check_all("cache state", caches, CACHES), tokens=[*shapes.tokens], effort=effort,
+    )  # fmt: skip
+    return set_cases(request, shapes, has_gpu=True)
+
+
+def _check_all(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    if strange := [name for name in names if name not in known]:
+        raise unknown(kind, strange[0], known)
+    return list(dict.fromkeys(names))
+
+
+def set_cases(request: Request, shapes: Shapes, *, has_gpu: bool) -> Request:
+    """The request with the cases that its shapes mean on a machine, and only ops that have any."""
+    device = request.device or ("gpu" if has_gpu else "cpu")
+    kind = parse_device(device).kind
+    found = {op: list_bench_cases(load_op(op), shapes, kind) for op in request.ops}
+    used = [op for op, cases in found.items() if cases]
+    if missing := [op for op in request.ops if op not in used and not shapes.models]:
+        raise RocmoeError(f"there is no case of {missing[0]}; `rocmoe list cases` has them")
+    if not used:
+        models = ", ".join(shapes.models)
         raise RocmoeError(
-            f"--device {device} has no time, only counts: rocmoe validate --device {device}"
+            f"{models} does not use {', '.join(request.ops)}, or only in tensors that are too "
+            "large; name other --tokens, or a --case"
         )
-    known_timers = [_check_timer(timer) for timer in timers]
-    known_caches = [_check_cache(cache) for cache in caches]
-    swept = parse_sweep(sweep)
-    chosen = [
-        case.id
-        for spec in map(load_op, request.ops)
-        for case in _choose_cases(spec, request.cases, swept, seed)
-    ]
     return msgspec.structs.replace(
-        request, cases=chosen, timers=list(dict.fromkeys(known_timers)),
-        caches=list(dict.fromkeys(known_caches)),
-    )  # fmt: skip
-
-
-def _check_timer(name: str) -> Timer:
-    for timer in TIMERS:
-        if timer == name:
-            return timer
-    raise unknown("timer", name, TIMERS)
-
-
-def _check_cache(name: str) -> Cache:
-    for cache in CACHES:
-        if cache == name:
-            return cache
-    raise unknown("cache state", name, CACHES)
-
-
-def _choose_cases(
-    spec: OpSpec, ids: Sequence[str], swept: dict[str, list[str]], seed: int
-) -> list[Case]:
-    if not swept:
-        return find_cases(spec, ids, seed) if ids else list_default_cases(spec, seed)
-    bases = find_cases(spec, ids, seed) if ids else [spec.make_case(spec.cases[0], seed)]
-    cases = [case for base in bases for case in expand_sweep(spec, base, swept)]
-    return list({case.id: case for case in cases}.values())
+        request, ops=used, cases=[case.id for op in used for case in found[op]]
+    )
 
 
 def choose_device(request: Request, backend: Backend, has_gpu: bool) -> str:
@@ -116,7 +114,7 @@ def choose_device(request: Request, backend: Backend, has_gpu: bool) -> str:
     return "cpu" if not has_gpu and "cpu" in backend.DEVICES else "gpu"
 
 
-def plan_bench(request: Request, has_gpu: bool) -> list[TimedRun]:
+def plan_bench(request: Request, has_gpu: bool) -> list[BenchRun]:
     """Every backend on every case; one that the user did not name only on the ops that it has, and
     only where it runs on the device.  Raises `RocmoeError` for a timer that a device has not."""
     specs = [load_op(name) for name in request.ops]
@@ -130,27 +128,32 @@ def plan_bench(request: Request, has_gpu: bool) -> list[TimedRun]:
             continue
         timing = choose_timing(request, device)
         plan += [
-            TimedRun(spec, case, selector, device, timing)
+            BenchRun(spec, case, selector, device, timing)
             for spec, case in cases
             if request.backends or backend.serves(spec.name)
         ]
     return plan
 
 
-def choose_timing(request: Request, device: str) -> Timing:
-    """The timers and cache states of a request on a device."""
-    on_gpu = parse_device(device).kind == "gpu"
-    timers = [_check_timer(name) for name in request.timers]
-    if strange := [name for name in timers if not on_gpu and name not in HOST_TIMERS]:
+def choose_timing(request: Request, device: str) -> Timing | None:
+    """The timers and cache states of a request on a device; None in a simulator."""
+    kind = parse_device(device).kind
+    timers: list[Any] = [*request.timers]
+    if kind == "sim":
+        if timers:
+            raise RocmoeError(f"timer {timers[0]}: {device} has no time, only counts")
+        return None
+    if strange := [name for name in timers if kind != "gpu" and name not in HOST_TIMERS]:
         raise RocmoeError(
             f"timer {strange[0]} needs a GPU; on {device} there is {', '.join(HOST_TIMERS)}"
         )
-    default = GPU_TIMERS if on_gpu else HOST_TIMERS
-    return Timing(timers or [*default], [_check_cache(name) for name in request.caches])
+    caches: list[Any] = [*request.caches]
+    default = GPU_TIMERS if kind == "gpu" else HOST_TIMERS
+    return Timing(timers or [*default], caches, request.effort)
 
 
 def run_bench(
-    request: Request, settings: Settings, on_progress: OnProgress
+    request: Request, shapes: Shapes, settings: Settings, on_progress: OnProgress
 ) -> tuple[Artifact, Path]:
     """Judge and time everything of a request, one after another, and write its artifact.
 
@@ -158,11 +161,14 @@ def run_bench(
     """
     path = settings.out or make_path(request.command)
     environment = probe(request)
-    plan = plan_bench(request, bool(environment.gpus))
+    has_gpu = bool(environment.gpus)
+    request = set_cases(request, shapes, has_gpu=has_gpu)
+    plan = plan_bench(request, has_gpu)
     header = make_header(request, environment)
     pool = settings.make_pool(*{planned.device for planned in plan})
+    rounds = load_effort(request.effort)
     with Recorder(path, header) as recorder, pool:
-        artifact = run_jobs(pool, plan, request.strict, recorder, on_progress)
+        artifact = run_rounds(pool, plan, request.strict, rounds, recorder, on_progress)
     return artifact, path
 
 

@@ -7,12 +7,20 @@ from collections.abc import Sequence
 
 from rocmoe.ops.core.case import format_value
 from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, MeasurementStatus, Result
-from rocmoe.profiles.measurement import find_ratio
-from rocmoe.profiles.statistics import find_median
-from rocmoe.profiles.timers import TIMERS
+from rocmoe.profiles.measuring.measurement import find_ratio
+from rocmoe.profiles.measuring.statistics import estimate_median, find_median
+from rocmoe.profiles.measuring.timers import TIMERS
 
 #: What the timers are called above a column: the wall timer's figure is that of eager calls.
 HEADINGS = {"graph": "graph us", "events": "events us", "kernel": "kernel us", "wall": "eager us"}
+#: What a simulator counts, a token or row, by its heading.
+COUNTED = {
+    "instr/token": "instructions_per_token",
+    "VALU/token": "instructions_valu_per_token",
+    "load B/token": "load_bytes_per_token",
+    "store B/token": "store_bytes_per_token",
+    "LDS cycles/token": "lds_cycles_per_token",
+}
 #: From the status to be told first.
 WORST: tuple[MeasurementStatus, ...] = ("invalid", "refused", "throttled", "unverified", "ok")
 PUBLISHED = (
@@ -21,14 +29,26 @@ PUBLISHED = (
 
 
 def list_columns(artifact: Artifact) -> tuple[str, ...]:
-    """The columns of `list_rows`: those of the timers that were used are among them."""
+    """The columns of `list_rows`: those of the timers that were used are among them, and counts
+    where a simulator counted."""
+    start = ("op", "shape", "backend", "variant")
+    return (*start, *_list_time_columns(artifact), *_list_counted(artifact), "judged")
+
+
+def _list_time_columns(artifact: Artifact) -> tuple[str, ...]:
     times = [HEADINGS[timer] for timer in _list_timers(artifact)]
-    floors = ("floor us", "x floor", "empty us")
-    return ("op", "shape", "backend", "variant", "cache", *times, *floors, "measured", "judged")
+    if _list_counted(artifact) and not times:
+        return ()
+    return ("cache", *times, "±%", "floor us", "x floor", "empty us", "measured")
+
+
+def _list_counted(artifact: Artifact) -> tuple[str, ...]:
+    return tuple(COUNTED) if any(result.counts for result in artifact.results) else ()
 
 
 def list_rows(artifact: Artifact) -> list[list[str]]:
-    """A row a result and cache state; the floors are those of the first timer that has them."""
+    """A row a result and cache state; the floors are those of the first timer that has them, and
+    the interval is that of the first timer."""
     timers = _list_timers(artifact)
     rows = []
     for result in artifact.results:
@@ -47,17 +67,28 @@ def _describe(
     timers: Sequence[str],
 ) -> list[str]:
     statuses = {each.status for each in mine}
+    measured = [
+        cache,
+        *(_find_time(mine, timer) for timer in timers),
+        _find_interval(mine),
+        *_find_floors(mine),
+        next((status for status in WORST if status in statuses), "-"),
+    ]
     return [
         result.case.op,
         describe_shape(artifact, result.case),
         result.selector,
         "; ".join(result.variants) or "-",
-        cache,
-        *(_find_time(mine, timer) for timer in timers),
-        *_find_floors(mine),
-        next((status for status in WORST if status in statuses), "-"),
+        *(measured if _list_time_columns(artifact) else ()),
+        *(format_count(result, COUNTED[heading]) for heading in _list_counted(artifact)),
         describe_verdict(result),
     ]
+
+
+def format_count(result: Result, name: str) -> str:
+    """A count of a simulated result, `-` where there is none."""
+    value = (result.counts or {}).get(name)
+    return "-" if value is None else f"{value:.4g}"
 
 
 def describe_shape(artifact: Artifact, case: CaseRecord) -> str:
@@ -130,6 +161,14 @@ def _find_time(measurements: Sequence[Measurement], timer: str) -> str:
         if each.timer == timer:
             told = format_us(find_median(each.samples_us))
             return f"({told})" if each.status == "invalid" else told
+    return "-"
+
+
+def _find_interval(measurements: Sequence[Measurement]) -> str:
+    """Half of the interval of the median, as a percentage, by the first timer of `TIMERS`."""
+    for each in sorted(measurements, key=lambda each: TIMERS.index(each.timer)):
+        if each.samples_us:
+            return f"{100.0 * estimate_median(each.samples_us).half_width:.1f}"
     return "-"
 
 

@@ -27,8 +27,9 @@ class Examination:
     """A verdict, and what else is known of the first call.
 
     counts: of the simulator, None on other devices.  variants: of the kernels that ran, where they
-    are chosen from a table.  measurements: None where nothing was to be timed.  answers: to the
-    first draw and to the second.
+    are chosen from a table.  kernels: symbols of what a call ran on the device, where it was timed.
+    measurements: None where nothing was to be timed.  answers: to the first draw and to the second.
+    passed: digests of right answers, by the number of their draw.
     """
 
     verdict: Verdict
@@ -36,6 +37,8 @@ class Examination:
     variants: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] | None = None
     answers: tuple[Outputs, ...] = ()
+    passed: tuple[tuple[int, str], ...] = ()
+    kernels: tuple[str, ...] = ()
 
 
 def examine(

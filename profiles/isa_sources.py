@@ -18,6 +18,7 @@ from rocmoe.ops.core.spec import OpSpec, list_ops
 from rocmoe.ops.core.workbench import Workbench
 from rocmoe.ops.gcn.audit import Audit, audit
 from rocmoe.ops.gcn.kernel_code import KernelCode, read_kernel_codes, read_text
+from rocmoe.profiles.model import load_model
 from rocmoe.profiles.suites import find_axis, find_cases, list_cases, make_model_row
 
 BACKEND = "triton"
@@ -114,7 +115,7 @@ def _is_ordinary(spec: OpSpec, case: Case) -> bool:
 
 
 def _make_model_case(spec: OpSpec, model: str, tokens: int) -> Case:
-    row = make_model_row(spec, model, tokens)
+    row = make_model_row(spec, load_model(model), tokens)
     if row is None:
         raise RocmoeError(f"model {model} has no use for {spec.name}; see `rocmoe list models`")
     return spec.make_case(row)

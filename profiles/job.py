@@ -10,18 +10,25 @@ from rocmoe.references.judging.verdict import Finding
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """What is timed of an implementation that passed: every timer in every cache state."""
+    """What is timed of an implementation that passed: every timer in every cache state.
+
+    effort: a name of `efforts.EFFORTS`.  passed: digests of answers that were right in another
+    process, by the number of their draw: only the answers of timed calls are judged then.
+    """
 
     timers: list[Timer]
     caches: list[Cache]
+    effort: str = "default"
+    passed: list[tuple[int, str]] = []
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):
     """Run one implementation on one case.
 
-    case_id: empty for a kernel that serves no op. checks, order: of a simulator: its sanitizers
+    case_id: empty for a kernel that serves no op.  checks, order: of a simulator: its sanitizers
     (none means those that always run), and in which order waves run.  timing: None for a job that
-    only judges.
+    only judges.  against: other implementations, that passed on the case like this one: all are
+    timed in turns.
     """
 
     case_id: str
@@ -31,6 +38,12 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     checks: list[str] = []
     order: str = "together"
     timing: Timing | None = None
+    against: list[str] = []
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """All implementations that it runs."""
+        return (self.selector, *self.against)
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
@@ -40,7 +53,11 @@ class Probe(msgspec.Struct, frozen=True, tag=True):
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
-    """What became of a job; `seconds` is the time its whole road took."""
+    """What became of a job; `seconds` is the time its whole road took.
+
+    passed: of an implementation that was timed, for `Timing.passed` of the next process.  turns: of
+    a job with several implementations that ran to its end, a reply for each.
+    """
 
     status: Status
     reason: str | None = None
@@ -51,6 +68,9 @@ class Reply(msgspec.Struct, frozen=True, tag=True):
     counts: dict[str, float] | None = None
     measurements: list[Measurement] | None = None
     variants: list[str] = []
+    kernels: list[str] = []
+    passed: list[tuple[int, str]] = []
+    turns: list[Reply] = []
 
 
 class ProbeReply(msgspec.Struct, frozen=True, tag=True):

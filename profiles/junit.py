@@ -34,8 +34,8 @@ def write_junit(artifact: Artifact, path: Path) -> None:
 def _make_test(result: Result) -> ElementTree.Element:
     test = ElementTree.Element(
         "testcase",
-        classname=_clean(f"rocmoe.{result.case.op}.{result.selector}"),
-        name=_clean(result.case.id),
+        classname=clean(f"rocmoe.{result.case.op}.{result.selector}"),
+        name=clean(result.case.id),
         time=f"{result.seconds:.3f}",
     )
     if result.status == "pass":
@@ -43,11 +43,12 @@ def _make_test(result: Result) -> ElementTree.Element:
     tag = {"fail": "failure", "refused": "skipped", "unavailable": "skipped"}.get(
         result.status, "error"
     )
-    message = _clean(result.reason or result.status)
+    message = clean(result.reason or result.status)
     outcome = ElementTree.SubElement(test, tag, type=result.status, message=message)
-    outcome.text = _clean("\n".join(tell_finding(finding) for finding in result.findings))
+    outcome.text = clean("\n".join(tell_finding(finding) for finding in result.findings))
     return test
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Text without the characters that no XML may hold."""
     return _FORBIDDEN.sub("?", text)

@@ -1,29 +1,34 @@
 """Model profiles: the sizes and routing rules of published models, each value with its source.
 
-A profile is a TOML file. `name` and `summary` are plain strings; every other key is a table of
-`value` and `source`, where a source begins `verified:` and says what was read, or
-`from memory, unverified:` and says what it is believed from.
+A profile is a TOML file as `sourced_toml` describes it.
 """
 
 from __future__ import annotations
 
-import importlib.resources
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rocmoe.ops.core.errors import RocmoeError, unknown
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from rocmoe.profiles.model_config import parse_config
+from rocmoe.profiles.sourced_toml import (
+    COUNT,
+    COUNT_OR_NONE,
+    FLAG,
+    POSITIVE,
+    Kind,
+    check_entries,
+    list_bundled,
+    one_of,
+    parse_entries,
+    read_bundled,
+    read_file,
+    wrong,
+)
 
 SCORING_FUNCS = ("softmax", "sigmoid", "sqrtsoftplus")
-SOURCE_MARKS = ("verified:", "from memory, unverified:")
 #: Keys that stand together: a profile with one of them has them all.
 ROUTING_KEYS = (
     "num_experts",
@@ -37,7 +42,7 @@ ROUTING_KEYS = (
 GROUP_KEYS = ("num_expert_group", "topk_group")
 HEAD_KEYS = ("num_heads_q", "num_heads_kv", "head_dim")
 
-_BUNDLED = importlib.resources.files("rocmoe.profiles") / "models"
+_FOLDER = "models"
 _ABOUT = ("name", "summary", "sources")
 
 
@@ -89,35 +94,37 @@ class Model:
 
 def list_models() -> list[str]:
     """The names of the bundled models, sorted."""
-    files = [file.name for file in _BUNDLED.iterdir()]
-    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml"))
+    return list_bundled(_FOLDER)
 
 
 def load_model(name_or_path: str) -> Model:
-    """The bundled model of that name, or the profile at a path that ends in `.toml`.
+    """The bundled model of that name, or the one of a path: a profile that ends in `.toml`, a
+    config.json of Hugging Face, or a folder that holds one.
 
-    An unknown name, an unreadable file, and a key that is unknown, has no source or contradicts
-    the others are `RocmoeError`, naming the file, the key, what was found and what is wanted.
+    An unknown name, an unreadable file, a key that is unknown, has no source or contradicts the
+    others, and an architecture that is not known are `RocmoeError`, naming the file, the key, what
+    was found and what is wanted.
     """
-    if name_or_path.endswith(".toml"):
-        return parse_toml(_read(Path(name_or_path)), name_or_path)
     if name_or_path not in list_models():
-        raise unknown("model", name_or_path, list_models())
-    file = f"{name_or_path}.toml"
-    return parse_toml((_BUNDLED / file).read_text(encoding="utf-8"), file)
+        if name_or_path.endswith(".toml"):
+            return parse_toml(read_file(Path(name_or_path)), name_or_path)
+        if os.path.isdir(name_or_path):
+            return _load_config(Path(name_or_path, "config.json"))
+        if name_or_path.endswith(".json"):
+            return _load_config(Path(name_or_path))
+    text = read_bundled(_FOLDER, "model", name_or_path)
+    return parse_toml(text, f"{name_or_path}.toml")
+
+
+def _load_config(path: Path) -> Model:
+    found = parse_config(read_file(path), str(path))
+    return build_model(found.name, found.summary, found.values, found.sources, str(path))
 
 
 def parse_toml(text: str, file: str) -> Model:
     """The model that the text of a profile describes; `file` names it in errors."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RocmoeError(f"{file}: found no TOML ({_one_line(error)}); wanted a profile") from None
-    about = {key: _take_text(document, key, file) for key in ("name", "summary")}
-    entries = {key: _take_entry(key, entry, file) for key, entry in document.items()}
-    values = {key: value for key, (value, _) in entries.items()}
-    sources = {key: source for key, (_, source) in entries.items()}
-    return build_model(about["name"], about["summary"], values, sources, file)
+    found = parse_entries(text, _KINDS, file)
+    return build_model(found.name, found.summary, found.values, found.sources, file)
 
 
 def build_model(
@@ -128,106 +135,32 @@ def build_model(
     file: str,
 ) -> Model:
     """The checked record of values that any format was read into; `file` names it in errors."""
-    typed = {key: _check_value(key, value, file) for key, value in values.items()}
-    for key in typed:
-        _check_source(key, sources.get(key), file)
+    typed = check_entries(values, sources, _KINDS, file)
     for key, found, wanted in _contradictions(typed):
-        raise _wrong(file, key, found, wanted)
+        raise wrong(file, key, found, wanted)
     return Model(name=name, summary=summary, sources={key: sources[key] for key in typed}, **typed)
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """What a value has to be, in words and as a test."""
-
-    wanted: str
-    accepts: Callable[[object], bool]
-    convert: Callable[[Any], Any] = lambda value: value
-
-
-def _at_least(low: int) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= low
-
-
-def _is_positive(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return 0 < value <= sys.float_info.max
-
-
-_COUNT = _Kind("an integer of at least 1", _at_least(1))
-_COUNT_OR_NONE = _Kind("an integer of at least 0", _at_least(0))
-_FLAG = _Kind("true or false", lambda value: isinstance(value, bool))
-_POSITIVE = _Kind("a number above 0", _is_positive, float)
-_SCORING = _Kind(f"one of {', '.join(SCORING_FUNCS)}", lambda value: value in SCORING_FUNCS)
-
-_KINDS: Mapping[str, _Kind] = {
-    "num_experts": _COUNT,
-    "topk": _COUNT,
-    "hidden_size": _COUNT,
-    "moe_intermediate_size": _COUNT,
-    "scoring_func": _SCORING,
-    "correction_bias": _FLAG,
-    "num_expert_group": _COUNT,
-    "topk_group": _COUNT,
-    "renormalize": _FLAG,
-    "routed_scaling_factor": _POSITIVE,
-    "num_fused_shared_experts": _COUNT_OR_NONE,
-    "vocab_size": _COUNT,
-    "num_heads_q": _COUNT,
-    "num_heads_kv": _COUNT,
-    "head_dim": _COUNT,
-    "qk_norm": _FLAG,
-    "rotary_dim": _COUNT,
-    "rms_norm_eps": _POSITIVE,
+_KINDS: Mapping[str, Kind] = {
+    "num_experts": COUNT,
+    "topk": COUNT,
+    "hidden_size": COUNT,
+    "moe_intermediate_size": COUNT,
+    "scoring_func": one_of(SCORING_FUNCS),
+    "correction_bias": FLAG,
+    "num_expert_group": COUNT,
+    "topk_group": COUNT,
+    "renormalize": FLAG,
+    "routed_scaling_factor": POSITIVE,
+    "num_fused_shared_experts": COUNT_OR_NONE,
+    "vocab_size": COUNT,
+    "num_heads_q": COUNT,
+    "num_heads_kv": COUNT,
+    "head_dim": COUNT,
+    "qk_norm": FLAG,
+    "rotary_dim": COUNT,
+    "rms_norm_eps": POSITIVE,
 }
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise RocmoeError(f"{path}: found bytes that are not UTF-8; wanted a profile") from None
-    except OSError as error:
-        reason = error.strerror or _one_line(error)
-        raise RocmoeError(f"{path}: found no readable file ({reason}); wanted a profile") from None
-
-
-def _take_text(document: dict[str, Any], key: str, file: str) -> str:
-    found = document.pop(key, None)
-    if not isinstance(found, str) or not found.strip():
-        raise _wrong(file, key, found, "a string that is not empty")
-    return found
-
-
-def _take_entry(key: str, entry: object, file: str) -> tuple[object, str]:
-    if key not in _KINDS:
-        raise _unknown_key(file, key)
-    if not isinstance(entry, dict):
-        raise _wrong(file, key, entry, "a table of value and source")
-    for part in entry:
-        if part not in ("value", "source"):
-            raise _wrong(file, key, part, "value and source alone")
-    for part in ("value", "source"):
-        if part not in entry:
-            raise _wrong(file, f"{key}.{part}", None, "a table of value and source")
-    return entry["value"], entry["source"]
-
-
-def _check_value(key: str, value: object, file: str) -> Any:
-    if key not in _KINDS:
-        raise _unknown_key(file, key)
-    kind = _KINDS[key]
-    if not kind.accepts(value):
-        raise _wrong(file, key, value, kind.wanted)
-    return kind.convert(value)
-
-
-def _check_source(key: str, source: object, file: str) -> None:
-    marked = isinstance(source, str) and source.startswith(SOURCE_MARKS)
-    if not marked or not str(source).partition(":")[2].strip():
-        wanted = " or ".join(f"'{mark} ...'" for mark in SOURCE_MARKS)
-        raise _wrong(file, f"{key}.source", source, wanted)
 
 
 def _contradictions(values: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:
@@ -278,16 +211,3 @@ def _bad_heads(values: Mapping[str, Any]) -> Iterator[tuple[str, object, str]]:
         yield "rotary_dim", rotary, "an even number"
     if rotary and head and rotary > head:
         yield "rotary_dim", rotary, f"at most head_dim, {head}"
-
-
-def _unknown_key(file: str, key: str) -> RocmoeError:
-    return RocmoeError(f"{file}: found {unknown('key', key, _KINDS)}")
-
-
-def _wrong(file: str, key: str, found: object, wanted: str) -> RocmoeError:
-    shown = "nothing" if found is None else repr(found)
-    return RocmoeError(f"{file}: {key}: found {shown}; wanted {wanted}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

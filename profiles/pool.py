@@ -1,7 +1,8 @@
 """Runs jobs in worker processes that may crash, hang, exit or exhaust memory.
 
-A worker serves one backend until a job ends in anything but a pass; then it is replaced.  Workers
-are forked from a start server that has imported torch once and never runs a candidate.
+A worker serves one backend, or several that take turns, until a job ends in anything but a pass;
+then it is replaced.  Workers are forked from a start server that has imported torch once and never
+runs a candidate.
 """
 
 from __future__ import annotations
@@ -157,17 +158,18 @@ class _Slot:
         self._timeout, self._stop = timeout, stop
         self._process: ForkServerProcess | None = None
         self._connection: Connection | None = None
-        self._selector: str | None = None
+        self._selectors: tuple[str, ...] = ()
         self._decoder = msgspec.json.Decoder(Answer)
 
     def run(self, job: Job) -> Reply:
-        if job.selector != self._selector:
+        if job.selectors != self._selectors:
             self.discard()
-        self._selector = job.selector
+        self._selectors = job.selectors
         answer = self.ask(job, self._timeout)
         assert isinstance(answer, Reply)
         # Behind a graph whose capture failed a process is suspect.
-        refused = any(each.status == "refused" for each in answer.measurements or ())
+        taken = [each for reply in (answer, *answer.turns) for each in reply.measurements or ()]
+        refused = any(each.status == "refused" for each in taken)
         if refused or answer.status not in ("pass", "refused", "unavailable"):
             self.discard()
         return answer
@@ -228,7 +230,8 @@ class _Slot:
             _wait_for(self._process, JOIN_SECONDS)
         if self._connection is not None:
             self._connection.close()
-        self._process = self._connection = self._selector = None
+        self._process = self._connection = None
+        self._selectors = ()
 
     def _start(self) -> None:
         self._log.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
 from rocmoe.ops.gcn.machine.schedule import ORDERS
 from rocmoe.profiles.artifact import Artifact, CaseRecord, Request, Result, record_case
 from rocmoe.profiles.job import Job, Reply
+from rocmoe.profiles.request import make_request
 from rocmoe.profiles.stream import Recorder
 from rocmoe.profiles.suites import find_cases, list_cases
 from rocmoe.profiles.validation import (
@@ -27,7 +28,6 @@ from rocmoe.profiles.validation import (
     Settings,
     make_header,
     make_path,
-    make_request,
     make_result,
     probe,
     run_jobs,

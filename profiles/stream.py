@@ -58,6 +58,12 @@ class Recorder:
         self.results.append(result)
         self._write(result)
 
+    def put(self, result: Result) -> None:
+        """Keep a result in place of an earlier one of the same case and selector, if there is."""
+        key = (result.case.id, result.selector)
+        self.results = [r for r in self.results if (r.case.id, r.selector) != key]
+        self.add(result)
+
     def finish(self, order: Iterable[tuple[str, str]], *, complete: bool) -> Artifact:
         """Write the artifact with its results in the order of (case id, selector) given."""
         rank = {key: place for place, key in enumerate(order)}
@@ -89,7 +95,8 @@ def read_stream(path: Path) -> tuple[Header, list[Result]]:
         results = [msgspec.json.decode(line, type=Result) for line in lines[1:]]
     except (IndexError, msgspec.DecodeError) as error:
         raise RocmoeError(f"--resume: {stream} is malformed: {error}") from None
-    return header, results
+    newest = {(result.case.id, result.selector): result for result in results}
+    return header, list(newest.values())
 
 
 def find_unfinished(folder: Path, request: Request) -> Path:

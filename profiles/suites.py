@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.errors import RocmoeError, unknown
 from rocmoe.ops.core.spec import OpSpec, Row
-from rocmoe.profiles.model import list_models, load_model
+from rocmoe.profiles.artifact import CaseRecord
+from rocmoe.profiles.model import Model, list_models, load_model
 
 SUITES = ("smoke", "quick", "full")
 
@@ -21,6 +22,11 @@ TOKENS = {"smoke": (), "quick": QUICK_TOKENS, "full": LADDER}
 #: float64, with what the judge derives from it, a case stays under 3 GB.  In quick it is what a
 #: core judges in a second.
 LARGEST_TENSOR = {"smoke": 0, "quick": 1 << 20, "full": 65536 * 512}
+#: The same of a model that is asked for by name: 64 requests of 4 tokens each over the vocabulary
+#: of Qwen3, which a core draws in five seconds.
+LARGEST_OF_MODEL = 64 * 4 * 151936
+#: The pattern of the ops that sort what a router chose, for a shared expert among its choices.
+SHARED_EXPERT = "shared_expert"
 
 
 def check_suite(suite: str) -> None:
@@ -58,24 +64,51 @@ def _reseed(case: Case, seed: int) -> Case:
 
 
 def _expand_models(spec: OpSpec, tokens: Sequence[int]) -> Iterator[Row]:
-    rows = (make_model_row(spec, model, count) for model in list_models() for count in tokens)
+    models = map(load_model, list_models() if tokens else ())
+    rows = (make_model_row(spec, model, count) for model in models for count in tokens)
     return (row for row in rows if row is not None)
 
 
-def make_model_row(spec: OpSpec, model: str, tokens: int) -> Row | None:
+def make_model_row(spec: OpSpec, model: Model, tokens: int) -> Row | None:
     """An op as a model uses it, for some tokens or rows; None where it does not use it."""
-    shape = spec.from_model(load_model(model).values())
+    shape = spec.from_model(model.values())
     if shape is None:
         return None
     dtype = "bf16" if "bf16" in spec.dtypes else spec.dtypes[0]
     sizes = {find_axis(spec): tokens, **shape[0]}
-    pattern, layout = spec.patterns[0], spec.layouts[0]
-    return Row("full", sizes, dtype, shape[1], pattern, layout, f"{model} at {tokens}")
+    pattern, layout = _choose_pattern(spec, model), spec.layouts[0]
+    return Row("full", sizes, dtype, shape[1], pattern, layout, f"{model.name} at {tokens}")
 
 
-def find_axis(spec: OpSpec) -> str:
+def _choose_pattern(spec: OpSpec, model: Model) -> str:
+    """The op's first; but a shared expert that is fused has every token, which decides the sort."""
+    fused = model.num_fused_shared_experts and SHARED_EXPERT in spec.patterns
+    return SHARED_EXPERT if fused else spec.patterns[0]
+
+
+def list_model_cases(
+    spec: OpSpec, model: Model, tokens: Sequence[int], seed: int = 0
+) -> list[Case]:
+    """An op's cases as a model uses it, one a token count; none where the model does not use it,
+    and none at the token counts of `list_left_out`."""
+    left_out = list_left_out(spec, model, tokens)
+    rows = [make_model_row(spec, model, count) for count in tokens if count not in left_out]
+    return [spec.make_case(row, seed) for row in rows if row is not None]
+
+
+def list_left_out(spec: OpSpec, model: Model, tokens: Sequence[int]) -> list[int]:
+    """The token counts at which a model's case would hold a tensor beyond `LARGEST_OF_MODEL`."""
+    rows = {count: make_model_row(spec, model, count) for count in tokens}
+    return [
+        count
+        for count, row in rows.items()
+        if row and _find_largest_tensor(spec, row) > LARGEST_OF_MODEL
+    ]
+
+
+def find_axis(sized: OpSpec | CaseRecord) -> str:
     """The size that counts tokens, or rows."""
-    return next(name for name in ("T", "B") if name in spec.sizes)
+    return next(name for name in ("T", "B") if name in sized.sizes)
 
 
 def _find_largest_tensor(spec: OpSpec, row: Row) -> int:

@@ -11,18 +11,15 @@ from typing import Protocol
 
 import msgspec
 
-from rocmoe.ops.backends.user import split_variant
 from rocmoe.ops.core.backend import (
-    ON_REQUEST,
     Backend,
-    list_backends,
     load_backend,
     split_selector,
 )
-from rocmoe.ops.core.case import Case, parse_case
+from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import RocmoeError
-from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
+from rocmoe.ops.core.spec import OpSpec
 from rocmoe.profiles.artifact import (
     FORMAT,
     VERSION,
@@ -39,8 +36,8 @@ from rocmoe.profiles.environment import Environment
 from rocmoe.profiles.job import Job, Probe, Reply
 from rocmoe.profiles.junit import write_junit
 from rocmoe.profiles.pool import Pool
+from rocmoe.profiles.request import list_selectors, plan_cases
 from rocmoe.profiles.stream import Recorder, find_unfinished, read_stream
-from rocmoe.profiles.suites import check_suite, find_cases, list_cases
 
 FOLDER = Path("rocmoe-artifacts")
 
@@ -104,84 +101,6 @@ class Settings:
         on_gpu = any(parse_device(device).kind == "gpu" for device in devices)
         jobs = self.jobs or (1 if on_gpu else os.cpu_count() or 1)
         return Pool(jobs, self.timeout, limit_memory=not on_gpu)
-
-
-def make_request(
-    ops: Sequence[str],
-    backends: Sequence[str],
-    impls: Sequence[str],
-    *,
-    command: str = "validate",
-    device: str | None,
-    suite: str,
-    cases: Sequence[str],
-    seed: int,
-    strict: bool,
-) -> Request:
-    """A checked request; `RocmoeError` for an unknown name or an `--impl` without an op.
-
-    backends: selectors such as `torch` or `harm:NAME`; none means every one installed, unless
-    impls (FILE.py:FUNC) are given.
-    """
-    for text in (*ops, *backends, *impls, *cases):
-        if not text.isprintable():
-            raise RocmoeError(f"{text!a} holds characters that cannot be printed")
-    for op in ops:
-        load_op(op)
-    check_suite(suite)
-    for selector in backends:
-        split_selector(selector)
-    if device is not None:
-        parse_device(device)
-    chosen = list(dict.fromkeys(ops or [parse_case(text).op for text in cases]))
-    if impls:
-        chosen = _choose_op_of_impls(chosen, impls)
-    selectors = [*backends, *(f"user:{impl}" for impl in impls)]
-    return Request(
-        command=command,
-        ops=chosen or _list_served(selectors),
-        backends=list(dict.fromkeys(selectors)),
-        device=device,
-        suite=suite,
-        cases=list(dict.fromkeys(cases)),
-        seed=seed,
-        strict=strict,
-    )
-
-
-def _list_served(selectors: Sequence[str]) -> list[str]:
-    """All ops, or those that at least one of the backends named has."""
-    backends = [load_backend(split_selector(selector)[0]) for selector in selectors]
-    return [op for op in list_ops() if not backends or any(each.serves(op) for each in backends)]
-
-
-def _choose_op_of_impls(ops: list[str], impls: Sequence[str]) -> list[str]:
-    names = {split_variant(impl)[1] for impl in impls}
-    if not ops and len(names) == 1 and names <= set(list_ops()):
-        return list(names)
-    if len(ops) != 1:
-        raise RocmoeError(
-            f"--impl {impls[0]} needs the one op that it implements, found {len(ops)}: "
-            "rocmoe validate OP --impl FILE.py:FUNC"
-        )
-    return ops
-
-
-def plan_cases(request: Request) -> list[tuple[OpSpec, Case]]:
-    """The cases of a request in the order of its ops."""
-    planned = []
-    for spec in map(load_op, request.ops):
-        if request.cases:
-            cases = find_cases(spec, request.cases, request.seed)
-        else:
-            cases = list_cases(spec, request.suite, request.seed)
-        planned += [(spec, case) for case in cases]
-    return planned
-
-
-def list_selectors(request: Request) -> list[str]:
-    """The backends a request means: those named, else every one that may be installed."""
-    return request.backends or [name for name in list_backends() if name not in ON_REQUEST]
 
 
 def plan_run(request: Request, has_gpu: bool) -> list[Planned]:
@@ -327,6 +246,6 @@ def make_result(record: CaseRecord, selector: str, device: str, reply: Reply) ->
         **{
             name: getattr(reply, name)
             for name in msgspec.structs.asdict(reply)
-            if name != "variant"
+            if name not in ("variant", "passed", "turns")
         },
     )

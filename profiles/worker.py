@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,8 +30,8 @@ from rocmoe.profiles.bare import examine_bare
 from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.examination import Examination
 from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
+from rocmoe.profiles.measuring.timing import examine_and_time, time_in_turns
 from rocmoe.profiles.orders import examine_order
-from rocmoe.profiles.timing import examine_and_time
 
 #: The first message of a worker, once it has imported what every job needs.
 READY = b"ready"
@@ -101,8 +101,21 @@ def _run(job: Job) -> Reply:
         return _examine_bare(job)
     case = parse_case(job.case_id)
     spec = load_op(case.op)
-    device = parse_device(job.device)
-    name, variant = split_selector(job.selector)
+    found = {selector: _find(spec, case, selector, job.device) for selector in job.selectors}
+    implementations = {}
+    for selector, implementation in found.items():
+        if isinstance(implementation, Reply):
+            return implementation
+        implementations[selector] = implementation
+    if job.against:
+        return _time_in_turns(job, spec, case, implementations)
+    return _examine(job, spec, case, implementations[job.selector])
+
+
+def _find(spec: OpSpec, case: Case, selector: str, device_name: str) -> Implementation | Reply:
+    """An implementation that takes the case on the device, or the reply that there is none."""
+    device = parse_device(device_name)
+    name, variant = split_selector(selector)
     backend = load_backend(name)
     if absence := backend.find_absence() or device.find_absence():
         return Reply("unavailable", absence)
@@ -114,7 +127,28 @@ def _run(job: Job) -> Reply:
         return Reply("refused", f"{name} has no {spec.name}")
     if refusal := implementation.find_refusal(case, device):
         return Reply("refused", refusal, implementation.variant)
-    return _examine(job, spec, case, implementation)
+    return implementation
+
+
+def _time_in_turns(
+    job: Job, spec: OpSpec, case: Case, implementations: Mapping[str, Implementation]
+) -> Reply:
+    """A reply for each; one for all where a call raised, which ends the turns of all."""
+    assert job.timing is not None
+    timing = job.timing
+    turns: list[Reply] = []
+
+    def look() -> Examination:
+        examined = time_in_turns(
+            spec, case, implementations, parse_device(job.device), strict=job.strict, timing=timing
+        )
+        turns.extend(
+            _record(each, implementations[name].variant) for name, each in examined.items()
+        )
+        return next(iter(examined.values()))
+
+    reply = _answer_for(implementations[job.selector].variant, look)
+    return msgspec.structs.replace(reply, turns=turns)
 
 
 def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation) -> Reply:
@@ -164,6 +198,8 @@ def _record(examined: Examination, variant: str) -> Reply:
         counts=examined.counts,
         measurements=None if examined.measurements is None else [*examined.measurements],
         variants=[*examined.variants],
+        passed=[*examined.passed],
+        kernels=[*examined.kernels],
     )
 
 

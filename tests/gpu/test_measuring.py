@@ -8,11 +8,11 @@ from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import load_op
 from rocmoe.ops.topk_softmax import run_torch
-from rocmoe.profiles.floors import make_flush
 from rocmoe.profiles.job import Timing
-from rocmoe.profiles.machine import Gpu
-from rocmoe.profiles.timers import Effort, RefusedError, Work, take_samples
-from rocmoe.profiles.timing import examine_and_time
+from rocmoe.profiles.measuring.flush import make_flush
+from rocmoe.profiles.measuring.machine import Gpu
+from rocmoe.profiles.measuring.timers import Effort, RefusedError, Work, take_samples
+from rocmoe.profiles.measuring.timing import examine_and_time
 
 pytestmark = [
     pytest.mark.gpu,

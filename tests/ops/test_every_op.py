@@ -15,15 +15,20 @@ from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.harm import list_harmed_ops, load_harms
 from rocmoe.ops.core.implementation import writes_outputs
 from rocmoe.ops.core.inputs import draw_inputs
-from rocmoe.ops.core.spec import list_ops, load_op
+from rocmoe.ops.core.spec import list_ops, list_pipelines, load_op
 from rocmoe.ops.core.trivial import list_trivial_answers
 from rocmoe.profiles.examination import examine
 from rocmoe.profiles.suites import list_cases
 
 CPU = Device("cpu")
+#: A pipeline is declared, judged and harmed as an op is.
+EVERY = (*list_ops(), *list_pipelines())
 #: A case of a model's token ladder differs from its smaller ones in the token count alone, so the
 #: largest stand for themselves through those.
 LARGEST_INPUT = 2_000_000
+#: Of a declared case.  Ten million probabilities take seconds a judgement, of which there are six a
+#: case; the same patterns are declared with smaller vocabularies too.
+LARGEST_DECLARED = 4_000_000
 
 DESIGN = {
     "topk_softmax": "gating_output, topk, renormalize -> topk_weights, topk_ids",
@@ -52,6 +57,9 @@ DESIGN = {
     "qk_rmsnorm": "q, k, q_weight, k_weight, eps -> q_out, k_out",
     "qk_norm_rope": "qkv, q_weight, k_weight, cos_sin_cache, positions, num_heads_q, "
     "num_heads_kv, eps, is_neox_style, rotary_dim -> q, k, v",
+    "dflash_verify": "target_logits, candidates, temperatures, top_k, top_p, uniform_samples, "
+    "uniform_samples_for_final_sampling, threshold_single, threshold_acc -> accept_length, "
+    "bonus_token",
 }
 
 
@@ -61,13 +69,13 @@ def quick_cases(op):
 
 
 def small_cases(op):
-    """All declared cases but the largest steps of the models' token ladders."""
+    """All declared cases and steps of the models' token ladders but the largest of both."""
     spec = load_op(op)
     declared = {spec.make_case(row).id for row in spec.cases}
     return [
         case
         for case in list_cases(spec, "full")
-        if case.id in declared or _largest(spec, case) <= LARGEST_INPUT
+        if _largest(spec, case) <= (LARGEST_DECLARED if case.id in declared else LARGEST_INPUT)
     ]
 
 
@@ -76,10 +84,10 @@ def _largest(spec, case):
 
 
 def test_the_ops_are_those_of_the_design():
-    assert set(list_ops()) == set(DESIGN)
+    assert set(EVERY) == set(DESIGN)
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_signature(op):
     spec = load_op(op)
     names = [
@@ -92,7 +100,7 @@ def test_signature(op):
     assert spec.source
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_every_case_is_one_word_that_parses_back(op):
     for case in list_cases(load_op(op), "full"):
         assert parse_case(case.id) == case
@@ -100,13 +108,13 @@ def test_every_case_is_one_word_that_parses_back(op):
         assert load_op(op).check_case(case) == case
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_every_declared_case_says_why_it_is_there(op):
     assert all(row.why for row in load_op(op).cases)
     assert any(row.suite == "smoke" for row in load_op(op).cases)
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_the_draw_is_the_same_every_time_and_another_for_another_seed(op):
     spec = load_op(op)
     case = quick_cases(op)[0]
@@ -118,7 +126,7 @@ def test_the_draw_is_the_same_every_time_and_another_for_another_seed(op):
         assert any(not np.array_equal(first[name], changed[name]) for name in arrays)
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_oracle_passes_its_own_strict_judge_and_no_trivial_answer_does(op):
     spec = load_op(op)
     told = 0
@@ -140,7 +148,7 @@ def test_oracle_passes_its_own_strict_judge_and_no_trivial_answer_does(op):
     assert told >= 5, "degenerate cases must not be the only evidence for an op"
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_torch_implementation_passes_strictly(op):
     spec = load_op(op)
     implementation = torch_backend.find(spec, "")
@@ -149,7 +157,7 @@ def test_torch_implementation_passes_strictly(op):
         assert verdict.ok, (case.id, verdict.failed, verdict.findings[:3])
 
 
-@pytest.mark.parametrize("op", list_ops())
+@pytest.mark.parametrize("op", EVERY)
 def test_outputs_of_wild_values_are_judged_not_tripped_over(op):
     spec = load_op(op)
     for case in quick_cases(op)[::3]:
@@ -192,7 +200,7 @@ def test_harm(op, name):
 
 
 def test_there_are_enough_harms():
-    assert set(list_harmed_ops()) == set(list_ops())
+    assert set(list_harmed_ops()) == set(EVERY)
     harms = [harm for op in list_harmed_ops() for harm in load_harms(op).values()]
     assert sum(not harm.right for harm in harms) >= 40
     assert sum(harm.right for harm in harms) >= 12

@@ -51,13 +51,13 @@ def make_artifact(*results):
 def test_a_row_a_cache_state_with_the_floors_of_the_first_timer():
     artifact = make_artifact(make_result(8, [*WARM, *COLD], variants=["rows=4 warps=1"]))
     assert list_columns(artifact) == (
-        "op", "shape", "backend", "variant", "cache", "graph us", "eager us", "floor us",
-        "x floor", "empty us", "measured", "judged",
+        "op", "shape", "backend", "variant", "cache", "graph us", "eager us", "±%",
+        "floor us", "x floor", "empty us", "measured", "judged",
     )  # fmt: skip
     start = ["topk_softmax", "T=8 E=64 k=4 bf16", "triton", "rows=4 warps=1"]
     assert list_rows(artifact) == [
-        [*start, "warm", "3.00", "40.5", "2.00", "1.50", "0.98", "ok", "pass 0.25"],
-        [*start, "cold", "7.13", "-", "-", "-", "-", "unverified", "pass 0.25"],
+        [*start, "warm", "3.00", "40.5", "3.3", "2.00", "1.50", "0.98", "ok", "pass 0.25"],
+        [*start, "cold", "7.13", "-", "0.0", "-", "-", "-", "unverified", "pass 0.25"],
     ]
 
 
@@ -65,9 +65,20 @@ def test_what_does_not_count_is_in_brackets_and_what_was_not_timed_has_a_row():
     invalid = msgspec.structs.replace(WARM[0], status="invalid", reason="why")
     artifact = make_artifact(make_result(8, [invalid]), make_result(9, None, "fail"))
     first, second = list_rows(artifact)
-    assert first[4:] == ["warm", "(3.00)", "2.00", "1.50", "0.98", "invalid", "pass 0.25"]
-    assert second[4:] == ["-", "-", "-", "-", "-", "-", "fail"]
+    assert first[4:] == ["warm", "(3.00)", "3.3", "2.00", "1.50", "0.98", "invalid", "pass 0.25"]
+    assert second[4:] == ["-"] * 7 + ["fail"]
     assert tell_measurements(artifact) == ["triton: invalid by graph, warm: why (1 case(s))"]
+
+
+def test_a_simulator_has_counts_instead_of_times():
+    counts = {"instructions_per_token": 65.31, "load_bytes_per_token": 512.0}
+    artifact = make_artifact(make_result(8, None, counts=counts))
+    assert list_columns(artifact) == (
+        "op", "shape", "backend", "variant", "instr/token", "VALU/token", "load B/token",
+        "store B/token", "LDS cycles/token", "judged",
+    )  # fmt: skip
+    (row,) = list_rows(artifact)
+    assert row[3:] == ["-", "65.31", "-", "512", "-", "-", "pass 0.25"]
 
 
 def test_what_differs_among_cases_is_part_of_the_shape():

@@ -34,7 +34,7 @@ ROUTERS: Mapping[str, tuple[object, ...]] = {
     "deepseek-v4": (384, 6, 7168, 3072, "sqrtsoftplus", True, 1, 1, True, 2.5, 1, 129280),
     "deepseek-v4-small": (256, 6, 4096, 2048, "sqrtsoftplus", True, 1, 1, True, 1.5, 1, 129280),
     "kimi-k2": (384, 8, 7168, 2048, "sigmoid", True, 1, 1, True, 2.827, 1, 163840),
-    "kimi-k3": (896, 16, 3584, 3072, "sigmoid", True, 1, 1, True, 1.0, 2, 163840),
+    "kimi-k3": (896, 16, 3584, 3072, "sigmoid", True, 1, 1, True, 1.0, 0, 163840),
     "qwen3-30b-a3b": (128, 8, 2048, 768, "softmax", False, None, None, True, 1.0, 0, 151936),
     "qwen3-235b-a22b": (128, 8, 4096, 1536, "softmax", False, None, None, True, 1.0, 0, 151936),
     "qwen3-next-80b-a3b": (512, 10, 2048, 512, "softmax", False, None, None, True, 1.0, 1, 151936),
@@ -43,8 +43,8 @@ ROUTERS: Mapping[str, tuple[object, ...]] = {
     "gpt-oss-120b": (128, 4, 2880, 2880, "softmax", False, None, None, True, 1.0, 0, 201088),
     "mixtral-8x7b": (8, 2, 4096, 14336, "softmax", False, None, None, True, 1.0, 0, 32000),
     "mixtral-8x22b": (8, 2, 6144, 16384, "softmax", False, None, None, True, 1.0, 0, 32000),
-    "llama-4-scout": (16, 1, 5120, 8192, "sigmoid", False, None, None, False, 1.0, 1, 202048),
-    "llama-4-maverick": (128, 1, 5120, 8192, "sigmoid", False, None, None, False, 1.0, 1, 202048),
+    "llama-4-scout": (16, 1, 5120, 8192, "sigmoid", False, None, None, False, 1.0, 0, 202048),
+    "llama-4-maverick": (128, 1, 5120, 8192, "sigmoid", False, None, None, False, 1.0, 0, 202048),
     "glm-4.5": (160, 8, 5120, 1536, "sigmoid", True, 1, 1, True, 2.5, 1, 151552),
     "glm-5": (256, 8, 6144, 2048, "sigmoid", True, 1, 1, True, 2.5, 1, 154880),
     "minimax-m2": (256, 8, 3072, 1536, "sigmoid", True, 1, 1, True, 1.0, 0, 200064),
@@ -60,7 +60,7 @@ HEADS: Mapping[str, tuple[object, ...]] = {
     "mixtral-8x22b": (48, 8, 128, None, 128, 1e-5),
     "llama-4-scout": (40, 8, 128, None, 128, 1e-5),
     "glm-4.5": (96, 8, 128, True, 64, 1e-5),
-    "minimax-m3": (64, 4, 128, None, 64, 1e-6),
+    "minimax-m3": (64, 4, 128, True, 64, 1e-6),
 }
 LATENT_ATTENTION = {"deepseek-r1", "deepseek-v3", "deepseek-v3.2", "glm-5", "kimi-k2", "kimi-k3"}
 BUNDLED = sorted([*ROUTERS, "qwen3-8b"])

@@ -1,8 +1,10 @@
 import pytest
 
+from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.spec import load_op
+from rocmoe.profiles.request import make_request, plan_cases
 from rocmoe.profiles.suites import list_cases
-from rocmoe.profiles.validation import make_request, plan_run
+from rocmoe.profiles.validation import plan_run
 
 pytest.importorskip("triton", reason="triton is not installed")
 
@@ -45,3 +47,29 @@ def test_one_that_was_asked_for_runs_the_suite(asked):
 
 def test_a_gpu_runs_the_suite_unasked():
     assert plan(has_gpu=True) == {("torch", "gpu"): ids("quick"), ("triton", "gpu"): ids("quick")}
+
+
+def ask_for_models(ops=(), models=("qwen3-8b",), **more):
+    given = {"backends": [], "impls": [], "device": "cpu", "suite": "quick", "cases": [],
+             "seed": 0, "strict": False}  # fmt: skip
+    return make_request(ops, models=models, **{**given, **more})
+
+
+def test_models_bring_their_ops_and_the_tokens_of_the_suite():
+    request = ask_for_models()
+    assert "qk_norm_rope" in request.ops
+    assert not {"topk_softmax", "grouped_topk", "moe_sorting"} & set(request.ops)
+    counts = {case.sizes.get("T", case.sizes.get("B")) for _, case in plan_cases(request)}
+    assert counts == {3, 64}
+
+
+def test_tokens_that_are_named_count_and_two_models_share_cases():
+    request = ask_for_models(["qk_rmsnorm"], ["qwen3-8b", "qwen3-8b"], tokens=[7, 7])
+    assert [case.sizes["T"] for _, case in plan_cases(request)] == [7]
+
+
+def test_a_model_that_does_not_use_an_op_is_told():
+    with pytest.raises(RocmoeError, match="qwen3-8b does not use grouped_topk"):
+        plan_cases(ask_for_models(["grouped_topk"]))
+    with pytest.raises(RocmoeError, match="unknown model 'qwen3'"):
+        ask_for_models(models=["qwen3"])

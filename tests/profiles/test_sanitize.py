@@ -22,6 +22,7 @@ from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.job import Reply
 from rocmoe.profiles.orders import examine_order, judge_order
 from rocmoe.profiles.outcome import Exit
+from rocmoe.profiles.request import make_request
 from rocmoe.profiles.sanitize import (
     Options,
     OrderedRun,
@@ -41,7 +42,7 @@ from rocmoe.profiles.sanitize_report import (
     tell_findings,
     tell_notes,
 )
-from rocmoe.profiles.validation import make_header, make_request
+from rocmoe.profiles.validation import make_header
 from rocmoe.references.judging.verdict import Finding
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"

@@ -1,0 +1,76 @@
+"""Options that several commands share, as annotated types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+# Optional[...] rather than | None: these are evaluated, and typer reads them on Python 3.10 too.
+Impls = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--impl", metavar="FILE.py:FUNC", help="A function of yours, like a backend."),
+]
+Cases = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--case", metavar="ID", help="A case; default: the op's first one over T or B."),
+]
+Models = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--model", metavar="NAME|FILE", help="A model, .toml profile or config.json: its shapes."
+    ),
+]
+Tokens = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--tokens", metavar="N,N,...", help="Tokens, or rows, of a model's cases."),
+]
+Sweeps = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--sweep", metavar="NAME=V,V,...", help="Sizes, dtype, params ... to vary in the cases."
+    ),
+]
+Timers = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--timer", help="graph, events, kernel, wall; default: graph, kernel, wall; cpu: wall."
+    ),
+]
+Caches = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--cache", help="warm (default), cold."),
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Fewer samples and processes.")]
+Rigorous = Annotated[bool, typer.Option("--rigorous", help="More samples and processes.")]
+DeviceName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--device", help="cpu, gpu, gpu:N or sim:ARCH (counts); default: gpu, else cpu."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Draw other inputs.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Judge strictly.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a case may take.")]
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", help="The artifact; default: in ./rocmoe-artifacts/."),
+]
+
+
+def parse_tokens(text: str | None) -> list[int]:
+    """Whole numbers of a list with commas; raises `RocmoeError` for another text."""
+    from rocmoe.ops.core.errors import RocmoeError
+
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if strange := [word for word in words if not word.isdecimal()]:
+        raise RocmoeError(f"--tokens {text}: found {strange[0]!r}, wanted whole numbers")
+    return [int(word) for word in words]
+
+
+def choose_effort(quick: bool, rigorous: bool) -> str:
+    """The name of an effort; raises `RocmoeError` where both are asked for."""
+    from rocmoe.ops.core.errors import RocmoeError
+
+    if quick and rigorous:
+        raise RocmoeError("--quick and --rigorous contradict each other; give one")
+    return "quick" if quick else "rigorous" if rigorous else "default"

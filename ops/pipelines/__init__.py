@@ -1,0 +1,1 @@
+"""Pipelines: ops that follow each other, judged end to end and timed by stage."""

@@ -1,0 +1,1 @@
+"""One implementation against another, and one run against another."""

@@ -1,0 +1,178 @@
+"""A comparison run: implementations judged one by one, then timed in turns in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.profiles.artifact import Artifact, Request, Result
+from rocmoe.profiles.bench import BenchRun, plan_bench, set_cases
+from rocmoe.profiles.bench_cases import Shapes
+from rocmoe.profiles.comparing.comparison import compare_results, list_comparisons
+from rocmoe.profiles.job import Job, Reply, Timing
+from rocmoe.profiles.measuring.efforts import Rounds, load_effort
+from rocmoe.profiles.measuring.rounds import merge_results
+from rocmoe.profiles.outcome import Exit, judge_run
+from rocmoe.profiles.pool import Pool
+from rocmoe.profiles.stream import Recorder
+from rocmoe.profiles.validation import OnProgress, Settings, make_header, make_path, probe
+
+
+@dataclass(frozen=True)
+class Duel:
+    """All that passed on one case, to be timed in turns."""
+
+    runs: tuple[BenchRun, ...]
+    timing: Timing
+
+    def make_job(self, strict: bool, passed: Sequence[tuple[int, str]]) -> Job:
+        first, *others = (run.selector for run in self.runs)
+        timing = msgspec.structs.replace(self.timing, passed=sorted(passed))
+        case, device = self.runs[0].case.id, self.runs[0].device
+        return Job(case, first, device, strict, timing=timing, against=others)
+
+
+def run_comparison(
+    request: Request, shapes: Shapes, settings: Settings, on_progress: OnProgress
+) -> tuple[Artifact, Path]:
+    """Judge everything of a request, time what passed in turns, and write the artifact.
+
+    Processes are added until no ratio is ambiguous, as far as the effort goes.  Raises as
+    `run_validation`, and `RocmoeError` where fewer than two backends would run.
+    """
+    path = settings.out or make_path(request.command)
+    environment = probe(request)
+    has_gpu = bool(environment.gpus)
+    request = set_cases(request, shapes, has_gpu=has_gpu)
+    plan = plan_bench(request, has_gpu)
+    selectors = list(dict.fromkeys(run.selector for run in plan))
+    if len(selectors) < 2:
+        found = ", ".join(selectors) or "none"
+        raise RocmoeError(f"two backends are needed to compare, found {found}: --backend, --impl")
+    request = msgspec.structs.replace(request, backends=selectors)
+    pool = settings.make_pool(*{run.device for run in plan})
+    with Recorder(path, make_header(request, environment)) as recorder, pool:
+        match = _Match(pool, plan, request.strict, recorder, on_progress)
+        try:
+            match.judge()
+            match.time(load_effort(request.effort))
+        except KeyboardInterrupt:
+            recorder.finish([run.key for run in plan], complete=False)
+            raise
+        return recorder.finish([run.key for run in plan], complete=True), path
+
+
+class _Match:
+    """What is known so far, by case and selector."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        plan: Sequence[BenchRun],
+        strict: bool,
+        recorder: Recorder,
+        on_progress: OnProgress,
+    ) -> None:
+        self._pool, self._plan, self._strict = pool, plan, strict
+        self._recorder, self._on_progress = recorder, on_progress
+        self._results: dict[tuple[str, str], Result] = {}
+        self._passed: dict[str, set[tuple[int, str]]] = {}
+
+    def judge(self) -> None:
+        """Each implementation on each case, in a process of its own backend."""
+        jobs = [
+            msgspec.structs.replace(run.make_job(self._strict), timing=None) for run in self._plan
+        ]
+
+        def keep(index: int, reply: Reply) -> None:
+            run = self._plan[index]
+            self._put(run.key, run.make_result(reply))
+            self._on_progress(self._results[run.key], len(self._results), len(jobs))
+
+        self._pool.run(jobs, keep)
+
+    def time(self, rounds: Rounds) -> None:
+        """Rounds over the cases on which at least two passed."""
+        for number in range(rounds.most):
+            duels = [duel for duel in self._list_duels() if not self._is_settled(duel, rounds)]
+            if not duels:
+                return
+            self._time_round(duels if number % 2 == 0 else duels[::-1])
+
+    def _list_duels(self) -> list[Duel]:
+        by_case: dict[str, list[BenchRun]] = {}
+        for run in self._plan:
+            if self._results[run.key].status == "pass" and run.timing is not None:
+                by_case.setdefault(run.case.id, []).append(run)
+        return [
+            Duel(tuple(runs), runs[0].timing)
+            for runs in by_case.values()
+            if len(runs) > 1 and runs[0].timing is not None
+        ]
+
+    def _is_settled(self, duel: Duel, rounds: Rounds) -> bool:
+        results = [self._results[run.key] for run in duel.runs]
+        processes = max(
+            (len(each.samples_us) for result in results for each in result.measurements or ()),
+            default=0,
+        )
+        tried = all(result.measurements for result in results)
+        if (tried and not processes) or processes >= rounds.most:
+            return True
+        compared = compare_results(results)
+        return processes >= rounds.least and all(each.verdict != "AMBIGUOUS" for each in compared)
+
+    def _time_round(self, duels: Sequence[Duel]) -> None:
+        jobs = [
+            duel.make_job(self._strict, [*self._passed.get(duel.runs[0].case.id, ())])
+            for duel in duels
+        ]
+        done = 0
+
+        def keep(index: int, reply: Reply) -> None:
+            nonlocal done
+            done += 1
+            self._keep_turns(duels[index], reply)
+            self._on_progress(self._results[duels[index].runs[0].key], done, len(jobs))
+
+        self._pool.run(jobs, keep)
+
+    def _keep_turns(self, duel: Duel, reply: Reply) -> None:
+        """A reply a run; where a call raised or the process died, nobody knows whose fault it was,
+        and it is everybody's."""
+        if not reply.turns:
+            names = ", ".join(run.selector for run in duel.runs)
+            reply = msgspec.structs.replace(reply, reason=f"as {names} took turns: {reply.reason}")
+        turns = reply.turns or [reply] * len(duel.runs)
+        for run, turn in zip(duel.runs, turns, strict=True):
+            result, known = run.make_result(turn), self._results[run.key]
+            first = not known.measurements and result.status == "pass"
+            self._put(run.key, _begin(known, result) if first else merge_results(known, result))
+            self._passed.setdefault(run.case.id, set()).update(turn.passed)
+
+    def _put(self, key: tuple[str, str], result: Result) -> None:
+        self._results[key] = result
+        self._recorder.put(result)
+
+
+def _begin(judged: Result, timed: Result) -> Result:
+    """A result that was judged, with what its first process took."""
+    return msgspec.structs.replace(
+        judged, checks=[*judged.checks, *timed.checks], measurements=timed.measurements,
+        kernels=timed.kernels, seconds=judged.seconds + timed.seconds,
+    )  # fmt: skip
+
+
+def judge_comparison(artifact: Artifact) -> Exit:
+    """As a validation; and 4 where nothing was compared, or nothing could be told apart or called
+    the same."""
+    outcome = judge_run(artifact)
+    if outcome is not Exit.PASSED:
+        return outcome
+    compared = list_comparisons(artifact)
+    answered = [each for each in compared if each.verdict != "AMBIGUOUS"]
+    return Exit.PASSED if answered else Exit.INCONCLUSIVE

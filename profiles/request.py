@@ -1,0 +1,129 @@
+"""What a run is asked for: ops, backends and cases, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rocmoe.ops.backends.user import split_variant
+from rocmoe.ops.core.backend import ON_REQUEST, list_backends, load_backend, split_selector
+from rocmoe.ops.core.case import Case, parse_case
+from rocmoe.ops.core.device import parse_device
+from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
+from rocmoe.profiles.artifact import Request
+from rocmoe.profiles.model import Model, load_model
+from rocmoe.profiles.suites import (
+    QUICK_TOKENS,
+    TOKENS,
+    check_suite,
+    find_cases,
+    list_cases,
+    list_model_cases,
+)
+
+
+def make_request(
+    ops: Sequence[str],
+    backends: Sequence[str],
+    impls: Sequence[str],
+    *,
+    command: str = "validate",
+    device: str | None,
+    suite: str,
+    cases: Sequence[str],
+    seed: int,
+    strict: bool,
+    models: Sequence[str] = (),
+    tokens: Sequence[int] = (),
+) -> Request:
+    """A checked request; `RocmoeError` for an unknown name or an `--impl` without an op.
+
+    models, tokens: whose shapes are run instead of a suite, over how many tokens; without ops,
+    those that a model uses.  backends: selectors such as `torch` or `harm:NAME`; none means every
+    one installed, unless impls (FILE.py:FUNC) are given.
+    """
+    for text in (*ops, *backends, *impls, *cases):
+        if not text.isprintable():
+            raise RocmoeError(f"{text!a} holds characters that cannot be printed")
+    for op in ops:
+        load_op(op)
+    check_suite(suite)
+    for selector in backends:
+        split_selector(selector)
+    if device is not None:
+        parse_device(device)
+    for model in models:
+        load_model(model)
+    chosen = list(dict.fromkeys(ops or [parse_case(text).op for text in cases]))
+    if impls:
+        chosen = _choose_op_of_impls(chosen, impls)
+    selectors = [*backends, *(f"user:{impl}" for impl in impls)]
+    served = chosen or _list_served(selectors)
+    used = [op for op in served if any(uses_op(load_model(model), load_op(op)) for model in models)]
+    return Request(
+        command=command,
+        ops=served if chosen or not models else used,
+        backends=list(dict.fromkeys(selectors)),
+        device=device,
+        suite=suite,
+        cases=list(dict.fromkeys(cases)),
+        seed=seed,
+        strict=strict,
+        models=list(dict.fromkeys(models)),
+        tokens=list(dict.fromkeys(tokens)),
+    )
+
+
+def uses_op(model: Model, spec: OpSpec) -> bool:
+    """Whether a model has a use for an op."""
+    return spec.from_model(model.values()) is not None
+
+
+def _list_served(selectors: Sequence[str]) -> list[str]:
+    """All ops, or those that at least one of the backends named has."""
+    backends = [load_backend(split_selector(selector)[0]) for selector in selectors]
+    return [op for op in list_ops() if not backends or any(each.serves(op) for each in backends)]
+
+
+def _choose_op_of_impls(ops: list[str], impls: Sequence[str]) -> list[str]:
+    names = {split_variant(impl)[1] for impl in impls}
+    if not ops and len(names) == 1 and names <= set(list_ops()):
+        return list(names)
+    if len(ops) != 1:
+        raise RocmoeError(
+            f"--impl {impls[0]} needs the one op that it implements, found {len(ops)}: "
+            "rocmoe validate OP --impl FILE.py:FUNC"
+        )
+    return ops
+
+
+def _list_request_cases(spec: OpSpec, request: Request) -> list[Case]:
+    if request.cases:
+        return find_cases(spec, request.cases, request.seed)
+    if not request.models:
+        return list_cases(spec, request.suite, request.seed)
+    tokens = request.tokens or TOKENS[request.suite] or QUICK_TOKENS
+    cases = [
+        case
+        for model in map(load_model, request.models)
+        for case in list_model_cases(spec, model, tokens, request.seed)
+    ]
+    return list({case.id: case for case in cases}.values())
+
+
+def plan_cases(request: Request) -> list[tuple[OpSpec, Case]]:
+    """The cases of a request in the order of its ops; `RocmoeError` where its models use none."""
+    planned = [
+        (spec, case)
+        for spec in map(load_op, request.ops)
+        for case in _list_request_cases(spec, request)
+    ]
+    if not planned:
+        names = ", ".join(request.models)
+        raise RocmoeError(f"{names} does not use {', '.join(request.ops) or 'any op'}")
+    return planned
+
+
+def list_selectors(request: Request) -> list[str]:
+    """The backends a request means: those named, else every one that may be installed."""
+    return request.backends or [name for name in list_backends() if name not in ON_REQUEST]

@@ -1,0 +1,1 @@
+"""Tables in the forms that people post: each makes rows of an artifact."""

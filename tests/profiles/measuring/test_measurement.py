@@ -1,0 +1,113 @@
+import pytest
+
+from rocmoe.profiles.artifact import Floor
+from rocmoe.profiles.measuring.measurement import (
+    find_ratio,
+    invalidate,
+    make_measurement,
+    merge_measurements,
+    refuse_measurement,
+)
+from rocmoe.profiles.measuring.timers import Sampled
+
+STEADY = {"before": 1900.0, "after": 1890.0}
+PROVEN = {"cached": 10.0, "flushed": 19.0, "memory": 20.0}
+
+
+def spread(center):
+    return [center + step / 100.0 for step in range(-10, 11)]
+
+
+def floors(center):
+    return {"stream": Floor([spread(center)], [20], "", 64, 16)}
+
+
+def measure(center, floor=5.0, timer="graph", cache="warm", clocks=STEADY, **more):
+    sampled = Sampled(spread(center), 20, [])
+    return make_measurement(timer, cache, sampled, floors(floor), clocks, **more)
+
+
+@pytest.mark.parametrize("timer", ["graph", "events", "kernel"])
+def test_faster_than_a_floor_is_invalid(timer):
+    measured = measure(4.0, timer=timer)
+    assert measured.status == "invalid"
+    assert measured.reason == "4 us is faster than the stream floor, 5"
+
+
+@pytest.mark.parametrize("center", [4.99, 6.0])
+def test_as_fast_as_a_floor_within_the_interval_is_ok(center):
+    measured = measure(center)
+    assert (measured.status, measured.reason) == ("ok", None)
+
+
+def test_by_the_wall_timer_the_host_decides_so_that_nothing_is_invalid():
+    assert measure(4.0, timer="wall").status == "ok"
+
+
+def test_a_stage_of_a_pipeline_is_not_held_against_the_floor_of_the_whole():
+    assert measure(4.0, stage="top_k").status == "ok"
+
+
+def test_a_clock_that_fell_is_told():
+    measured = measure(6.0, clocks={"before": 1900.0, "after": 1300.0})
+    assert measured.status == "throttled"
+    assert measured.reason == "the clock fell from 1900 to 1300 MHz"
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        (None, "no probe"),
+        ({**PROVEN, "flushed": 11.0}, "a probe takes 11 us behind the flush, 20 from memory"),
+        ({**PROVEN, "cached": 19.0}, "a probe is no faster cached, 19 us, than from memory, 20"),
+    ],
+)
+def test_cold_is_unverified_where_nothing_proves_the_flush(probe, words):
+    measured = measure(6.0, cache="cold", flush_probe_us=probe)
+    assert measured.status == "unverified"
+    assert words in measured.reason
+
+
+def test_cold_is_ok_where_the_probe_proves_the_flush():
+    assert measure(6.0, cache="cold", flush_probe_us=PROVEN).status == "ok"
+
+
+def test_the_ratio_is_that_of_the_medians():
+    measured = measure(6.0)
+    assert measured.status == "ok"
+    assert find_ratio(measured) == pytest.approx(1.2)
+    assert find_ratio(measured, "empty") is None
+    assert find_ratio(refuse_measurement("graph", "warm", "why")) is None
+
+
+def test_processes_are_kept_apart_and_judged_together():
+    taken = [measure(center, cache="cold", flush_probe_us=PROVEN) for center in (6.0, 7.0, 6.5)]
+    merged = merge_measurements(taken)
+    assert merged.samples_us == [spread(6.0), spread(7.0), spread(6.5)]
+    assert merged.calls == [20, 20, 20]
+    assert merged.clocks == {"before": [1900.0] * 3, "after": [1890.0] * 3}
+    assert merged.flush_probe_us == {name: [us] * 3 for name, us in PROVEN.items()}
+    assert merged.floors["stream"].samples_us == [spread(5.0)] * 3
+    assert (merged.floors["stream"].bytes_read, merged.floors["stream"].bytes_written) == (64, 16)
+    assert merged.status == "ok"
+
+
+def test_a_process_whose_clock_fell_or_whose_flush_fails_shows_in_all():
+    fell = measure(6.0, clocks={"before": 1900.0, "after": 1300.0})
+    assert merge_measurements([measure(6.0), fell]).status == "throttled"
+    cold = [measure(6.0, cache="cold", flush_probe_us=probe)
+            for probe in (PROVEN, {**PROVEN, "flushed": 11.0})]  # fmt: skip
+    assert merge_measurements(cold).status == "unverified"
+
+
+def test_one_process_that_is_refused_or_wrong_makes_all_so():
+    refused = refuse_measurement("graph", "warm", "why")
+    assert merge_measurements([measure(6.0), refused]) == refused
+    wrong = invalidate(measure(6.0), "wrong after timing")
+    assert merge_measurements([measure(6.0), wrong]).reason == "wrong after timing"
+
+
+def test_one_fast_process_among_several_is_not_called_impossible():
+    """Floors differ between processes too: what counts is all of both."""
+    merged = merge_measurements([measure(center) for center in (4.6, 6.0, 6.0, 6.0, 6.0)])
+    assert (merged.status, merged.reason) == ("ok", None)
