@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +21,7 @@ def bench(
     ] = None,
     impl: options.Impls = None,
     case: options.Cases = None,
+    pipeline: options.Pipelines = None,
     model: options.Models = None,
     tokens: options.Tokens = None,
     sweep: options.Sweeps = None,
@@ -34,20 +34,10 @@ def bench(
     strict: options.Strict = False,
     timeout: options.Timeout = 300.0,
     out: options.Out = None,
-    table: Annotated[
-        str | None,
-        typer.Option(help="list, model, or as posted: sglang, fused, flydsl, aiter, sampling."),
-    ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="Put published figures beside the run.")
-    ] = False,
-    stored: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FILE", help="Measure nothing: the tables of an artifact."),
-    ] = None,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    table: options.TableName = None,
+    published: options.Published = False,
+    stored: options.Stored = None,
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """Judge implementations on each case, time those that pass, and write a JSON artifact.
 
@@ -66,9 +56,10 @@ def bench(
         name = check_table(table or own, artifact.request.ops)
         show_tables(artifact, stored, form, partial(list_tables, name, published=published))
         raise typer.Exit
+    named = options.name_ops(ops, pipeline)
     shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed)
     request = make_bench_request(
-        ops or (), backend or (), impl or (), shapes, device=device, timers=timer or (),
+        named, backend or (), impl or (), shapes, device=device, timers=timer or (),
         caches=cache or ("warm",), effort=options.choose_effort(quick, rigorous), strict=strict,
     )  # fmt: skip
     name = check_table(table or ("model" if model else "list"), request.ops)

@@ -21,6 +21,7 @@ def compare(
     ] = None,
     impl: options.Impls = None,
     case: options.Cases = None,
+    pipeline: options.Pipelines = None,
     model: options.Models = None,
     tokens: options.Tokens = None,
     sweep: options.Sweeps = None,
@@ -33,9 +34,7 @@ def compare(
     strict: options.Strict = False,
     timeout: options.Timeout = 300.0,
     out: options.Out = None,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """Judge implementations, time those that pass in turns in the same processes, and say which is
     FASTER, SLOWER, the SAME, or that the noise does not let it be told (AMBIGUOUS).
@@ -49,9 +48,10 @@ def compare(
     from rocmoe.profiles.tables.comparison import list_comparison_tables
     from rocmoe.profiles.validation import Settings
 
+    named = options.name_ops(ops, pipeline)
     shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed)
     request = make_bench_request(
-        ops or (), backend or (), impl or (), shapes, device=device, timers=timer or (),
+        named, backend or (), impl or (), shapes, device=device, timers=timer or (),
         caches=cache or ("warm",), effort=options.choose_effort(quick, rigorous), strict=strict,
         command="compare",
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rocmoe.cli import options
 from rocmoe.cli.show import OutputFormat, format_table
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ def diff(
         bool | None, typer.Option("--annotate/--no-annotate", help=_ANNOTATE)
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also show what is unchanged.")] = False,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """Compare two artifacts, result by result, and fail on what became worse.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rocmoe.cli import options
 from rocmoe.cli.show import OutputFormat, format_table
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ def isa(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where --asm writes; ./rocmoe-artifacts/.")
     ] = None,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """Compile an op's Triton kernels for AMD targets, or read a file, and show what they cost.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rocmoe.cli import options
 from rocmoe.cli.show import OutputFormat, show_rows
 
 #: Characters of a cell before it is wrapped; the words of cases are never broken.
@@ -29,9 +30,7 @@ def list_things(
     suite: Annotated[
         str, typer.Option(help="Cases of this suite: smoke, quick or full.")
     ] = "quick",
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """List ops, cases, backends, models or patterns."""
     from rocmoe.profiles import catalog

@@ -7,6 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from rocmoe.cli.show import OutputFormat
+
 # Optional[...] rather than | None: these are evaluated, and typer reads them on Python 3.10 too.
 Impls = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -21,6 +23,10 @@ Models = Annotated[
     typer.Option(
         "--model", metavar="NAME|FILE", help="A model, .toml profile or config.json: its shapes."
     ),
+]
+Pipelines = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--pipeline", metavar="NAME", help="Ops as one composite: dflash-verify."),
 ]
 Tokens = Annotated[
     Optional[str],  # noqa: UP045
@@ -55,6 +61,20 @@ Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", help="The artifact; default: in ./rocmoe-artifacts/."),
 ]
+TableName = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--table", help="list, model, or as posted: sglang, fused, flydsl, aiter, sampling."
+    ),
+]
+Published = Annotated[
+    bool, typer.Option("--published", help="Put published figures beside the run.")
+]
+Stored = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--from", metavar="FILE", help="Measure nothing: the tables of an artifact."),
+]
+Form = Annotated[OutputFormat, typer.Option("--format", help="How to print.")]
 
 
 def parse_tokens(text: str | None) -> list[int]:
@@ -65,6 +85,13 @@ def parse_tokens(text: str | None) -> list[int]:
     if strange := [word for word in words if not word.isdecimal()]:
         raise RocmoeError(f"--tokens {text}: found {strange[0]!r}, wanted whole numbers")
     return [int(word) for word in words]
+
+
+def name_ops(ops: list[str] | None, pipelines: list[str] | None) -> list[str]:
+    """The ops and pipelines asked for; raises `RocmoeError` for an unknown pipeline."""
+    from rocmoe.ops.core.spec import load_pipeline
+
+    return [*(ops or ()), *(load_pipeline(word).name for word in pipelines or ())]
 
 
 def choose_effort(quick: bool, rigorous: bool) -> str:

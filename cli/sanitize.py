@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rocmoe.cli import options
 from rocmoe.cli.show import OutputFormat, format_table, show_progress
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def sanitize(
     out: Annotated[
         Path | None, typer.Option(help="The artifact; default: in ./rocmoe-artifacts/.")
     ] = None,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """Run a kernel in the simulator under all sanitizers and several orders of waves.
 

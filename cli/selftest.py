@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rocmoe.cli import options
 from rocmoe.cli.show import OutputFormat, show_rows
 
 
@@ -16,9 +17,7 @@ def selftest(
     ] = None,
     device: Annotated[str, typer.Option(help="Where the harmed kernels run.")] = "cpu",
     jobs: Annotated[int | None, typer.Option(min=1, help="Cases at a time.")] = None,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
 ) -> None:
     """Run deliberately wrong kernels through the whole road, and say which check caught each.
 

@@ -27,6 +27,7 @@ def validate(
     case: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="A single case instead of a suite.")
     ] = None,
+    pipeline: options.Pipelines = None,
     model: options.Models = None,
     tokens: options.Tokens = None,
     seed: options.Seed = 0,
@@ -42,9 +43,7 @@ def validate(
     budget: Annotated[
         Path | None, typer.Option(help="Limits of what simulated cases may count, as TOML.")
     ] = None,
-    form: Annotated[OutputFormat, typer.Option("--format", help="How to print.")] = (
-        OutputFormat.table
-    ),
+    form: options.Form = OutputFormat.table,
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish the newest unfinished run of this request.")
     ] = False,
@@ -60,7 +59,7 @@ def validate(
     from rocmoe.profiles.validation import Settings, find_excesses, run_validation
 
     request = make_request(
-        ops or (),
+        options.name_ops(ops, pipeline),
         backend or (),
         impl or (),
         device=device,

@@ -3,7 +3,7 @@
 Version history, newest first:
     4   samples, calls and clocks come a list or figure a process; measurements of a stage of a
         pipeline; what the probe of a flush took; symbols of the kernels that ran; requests name
-        models, the pipeline and how thoroughly is measured
+        models, tokens and how thoroughly is measured
     3   measurements have floors with samples, calls and a reason, and may be refused; results name
         the kernel variants that ran; requests name timers and cache states
     2   findings say where a simulator saw them: where, place; counts of simulated runs
@@ -188,7 +188,6 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     caches: list[str] = []
     models: list[str] = []
     tokens: list[int] = []
-    pipeline: str = ""
     effort: str = ""
 
     @property

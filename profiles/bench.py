@@ -20,7 +20,7 @@ from rocmoe.profiles.measuring.efforts import load_effort
 from rocmoe.profiles.measuring.rounds import run_rounds
 from rocmoe.profiles.measuring.timers import HOST_TIMERS, TIMERS
 from rocmoe.profiles.outcome import Exit, judge_run
-from rocmoe.profiles.request import list_selectors, make_request
+from rocmoe.profiles.request import list_selectors, make_request, means
 from rocmoe.profiles.stream import Recorder
 from rocmoe.profiles.suites import find_cases
 from rocmoe.profiles.validation import (
@@ -130,7 +130,7 @@ def plan_bench(request: Request, has_gpu: bool) -> list[BenchRun]:
         plan += [
             BenchRun(spec, case, selector, device, timing)
             for spec, case in cases
-            if request.backends or backend.serves(spec.name)
+            if means(request, selector, spec)
         ]
     return plan
 

@@ -47,15 +47,16 @@ def _list_counted(artifact: Artifact) -> tuple[str, ...]:
 
 
 def list_rows(artifact: Artifact) -> list[list[str]]:
-    """A row a result and cache state; the floors are those of the first timer that has them, and
-    the interval is that of the first timer."""
+    """A row a result and cache state, and one a stage of a pipeline; the floors are those of the
+    first timer that has them, and the interval is that of the first timer."""
     timers = _list_timers(artifact)
     rows = []
     for result in artifact.results:
         taken = result.measurements or []
-        for cache in dict.fromkeys(each.cache for each in taken) or [None]:
-            mine = [each for each in taken if each.cache == cache]
-            rows.append(_describe(artifact, result, cache or "-", mine, timers))
+        for stage, cache in dict.fromkeys((e.stage, e.cache) for e in taken) or [("", "-")]:
+            mine = [each for each in taken if (each.stage, each.cache) == (stage, cache)]
+            row = _describe(artifact, result, cache, mine, timers)
+            rows.append([f"- {stage}", *row[1:]] if stage else row)
     return rows
 
 
@@ -141,7 +142,8 @@ def render_markdown(artifact: Artifact) -> str:
 
     rows = []
     for result in artifact.results:
-        warm = [each for each in result.measurements or () if each.cache == "warm"]
+        whole = [each for each in result.measurements or () if not each.stage]
+        warm = [each for each in whole if each.cache == "warm"]
         if result.status == "pass" and warm:
             times = [_find_time(warm, timer) for timer in ("graph", "wall", "kernel")]
             shape = describe_shape(artifact, result.case)

@@ -36,9 +36,8 @@ JOIN_SECONDS = 10.0
 _EXIT_CODES = threading.Lock()
 #: Lines of what a process printed last that are kept when it dies.
 LAST_LINES = 3
-#: Imported once, by the start server.  Torch's dispatch modes, which poison allocations, import
-#: torch._dynamo on first use, which takes a second.
-PRELOADED = ("__main__", "torch", "torch._dynamo", "rocmoe.profiles.worker")
+#: Imported once, by the start server.
+PRELOADED = ("__main__", "rocmoe.profiles.preload", "rocmoe.profiles.worker")
 #: Share of the memory now available that all workers together may allocate.
 MEMORY_SHARE = 0.8
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rocmoe.ops.backends.torch import NAME as TORCH
 from rocmoe.ops.backends.user import split_variant
 from rocmoe.ops.core.backend import ON_REQUEST, list_backends, load_backend, split_selector
 from rocmoe.ops.core.case import Case, parse_case
@@ -125,5 +126,17 @@ def plan_cases(request: Request) -> list[tuple[OpSpec, Case]]:
 
 
 def list_selectors(request: Request) -> list[str]:
-    """The backends a request means: those named, else every one that may be installed."""
-    return request.backends or [name for name in list_backends() if name not in ON_REQUEST]
+    """The backends a request means: those named, else every one that may be installed, with the
+    further torch implementations that its ops declare."""
+    if request.backends:
+        return request.backends
+    names = [name for name in list_backends() if name not in ON_REQUEST]
+    declared = [variant for op in request.ops for variant in load_op(op).torch_variants]
+    return [*names, *dict.fromkeys(f"{TORCH}:{variant}" for variant in declared)]
+
+
+def means(request: Request, selector: str, spec: OpSpec) -> bool:
+    """Whether a backend of `list_selectors` is to run an op: one that was named runs them all."""
+    name, variant = split_selector(selector)
+    has_it = load_backend(name).serves(spec.name)
+    return bool(request.backends) or (has_it and (not variant or variant in spec.torch_variants))

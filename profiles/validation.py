@@ -36,7 +36,7 @@ from rocmoe.profiles.environment import Environment
 from rocmoe.profiles.job import Job, Probe, Reply
 from rocmoe.profiles.junit import write_junit
 from rocmoe.profiles.pool import Pool
-from rocmoe.profiles.request import list_selectors, plan_cases
+from rocmoe.profiles.request import list_selectors, means, plan_cases
 from rocmoe.profiles.stream import Recorder, find_unfinished, read_stream
 
 FOLDER = Path("rocmoe-artifacts")
@@ -119,7 +119,7 @@ def plan_run(request: Request, has_gpu: bool) -> list[Planned]:
         plan += [
             Planned(spec, case, selector, device)
             for spec, case in cases
-            if request.backends or (fits and backend.serves(spec.name))
+            if (request.backends or fits) and means(request, selector, spec)
         ]
     return plan
 

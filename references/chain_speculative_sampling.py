@@ -81,7 +81,7 @@ def judge(
     found = find_last_tokens(drafts, walk, bonus, inputs["uniform_samples_for_final_sampling"])
     places = np.arange(batch)
     judge_last_tokens(judgement, "bonus_token", found, vocabulary, agrees, places, batch)
-    judge_lossless(judgement, "bonus_token", drafts, _list_emitted(drafts, length, bonus))
+    judge_lossless(judgement, "bonus_token", drafts, list_emitted(drafts, length, bonus))
     return judgement.verdict()
 
 
@@ -117,7 +117,7 @@ def _judge_length(judgement: Judgement, drafts: Drafts, walk: Replay, length: In
     return np.asarray(length == walk.length)
 
 
-def _list_emitted(drafts: Drafts, length: Ints, bonus: Ints) -> dict[str, Emitted]:
+def list_emitted(drafts: Drafts, length: Ints, bonus: Ints) -> dict[str, Emitted]:
     """The tokens that an answer emits at the first two positions, by its own account."""
     batch, nodes = drafts.candidates.shape
     emitted = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rocmoe.ops.core.errors import RocmoeError
+from rocmoe.ops.core.errors import RocmoeError, unknown
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.spec import OpSpec
 
@@ -23,7 +23,13 @@ def serves(op: str) -> bool:
 
 
 def find(spec: OpSpec, variant: str) -> Implementation | None:
-    """The op's own torch implementation; `RocmoeError` for a variant, as there are none."""
-    if variant:
-        raise RocmoeError(f"backend torch has no variants, found {variant!r}; wanted torch")
-    return Implementation(spec.name, NAME, spec.run_torch, devices=DEVICES)
+    """The op's own torch implementation, or a variant that it declares; else `RocmoeError`."""
+    if not variant:
+        return Implementation(spec.name, NAME, spec.run_torch, devices=DEVICES)
+    if not spec.torch_variants:
+        raise RocmoeError(
+            f"backend torch has no variants of {spec.name}, found {variant!r}; wanted torch"
+        )
+    if variant not in spec.torch_variants:
+        raise unknown(f"torch variant of {spec.name}", variant, spec.torch_variants)
+    return Implementation(spec.name, NAME, spec.torch_variants[variant], variant, DEVICES)

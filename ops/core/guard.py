@@ -8,6 +8,7 @@ that equals the poison of both calls was not written.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -120,6 +121,12 @@ def poisoned_allocations(poison: int) -> Iterator[None]:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Poisoning(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            """Torch's own question: whether to keep its compiler out of this class, for which it
+            imports the compiler.  There is none to keep out before a candidate compiles."""
+            return "torch._dynamo" in sys.modules
+
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:

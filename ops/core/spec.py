@@ -157,6 +157,8 @@ class OpSpec:
     )
     #: Where the statistical test applies: the case with fresh, larger draws that decides it.
     second_look: Callable[[Case], Case] | None = None
+    #: Further torch implementations by name, as `torch:NAME`.
+    torch_variants: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     def check_case(self, case: Case) -> Case:
         """The case itself if it is one of this op's, else `RocmoeError`."""
@@ -228,14 +230,37 @@ def _in_case(case: Case, error: RocmoeError) -> RocmoeError:
 @cache
 def list_ops() -> tuple[str, ...]:
     """The names of all ops: the modules of rocmoe.ops, sorted."""
-    package = importlib.import_module("rocmoe.ops")
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg))
+    return _list_modules("rocmoe.ops")
+
+
+@cache
+def list_pipelines() -> tuple[str, ...]:
+    """The names of all pipelines: the modules of rocmoe.ops.pipelines, sorted."""
+    return _list_modules("rocmoe.ops.pipelines")
+
+
+def _list_modules(package: str) -> tuple[str, ...]:
+    path = importlib.import_module(package).__path__
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg))
 
 
 @cache
 def load_op(name: str) -> OpSpec:
-    """The declaration of an op; an unknown name is a `RocmoeError` with the nearest."""
-    if name not in list_ops():
-        raise unknown("op", name, list_ops())
-    spec: OpSpec = importlib.import_module(f"rocmoe.ops.{name}").SPEC
+    """The declaration of an op or a pipeline; an unknown name is a `RocmoeError` with the nearest.
+
+    A pipeline is declared as an op is: it has cases, an oracle and a judge, end to end.
+    """
+    if name not in (*list_ops(), *list_pipelines()):
+        raise unknown("op", name, (*list_ops(), *list_pipelines()))
+    package = "rocmoe.ops" if name in list_ops() else "rocmoe.ops.pipelines"
+    spec: OpSpec = importlib.import_module(f"{package}.{name}").SPEC
     return spec
+
+
+def load_pipeline(word: str) -> OpSpec:
+    """The pipeline that a word such as `dflash-verify` means; `RocmoeError` for an unknown one."""
+    words = {name.replace("_", "-"): name for name in list_pipelines()}
+    name = words.get(word.replace("_", "-"))
+    if name is None:
+        raise unknown("pipeline", word, words)
+    return load_op(name)

@@ -28,6 +28,7 @@ from rocmoe.ops.core.implementation import (
     writes_outputs,
 )
 from rocmoe.ops.core.launch import simulating
+from rocmoe.ops.core.pipeline import BoundStage, bind_stages
 from rocmoe.ops.core.simulator import Simulated, Simulator, Watch
 from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
 from rocmoe.references.judging.elementwise import same_bits
@@ -109,6 +110,10 @@ class Workbench:
             tensor.fill(None, poison)
         outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
         return bind_call(self.implementation.function, arguments, outputs)
+
+    def bind_stages(self, inputs: Inputs) -> list[BoundStage]:
+        """The stages of a candidate that is a pipeline, on what those before each give."""
+        return bind_stages(self.implementation.function, self._lay_out(inputs, poison=0))
 
     def owns(self, tensor: Any) -> bool:
         """Whether a tensor that a candidate returned lies in the memory of an input."""

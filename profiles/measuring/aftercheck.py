@@ -41,10 +41,10 @@ class SpotChecks:
     Each is destroyed ahead of its sample, so that a call which no longer computes shows.
     """
 
-    def __init__(self, effort: Effort, bench: Workbench) -> None:
+    def __init__(self, effort: Effort, benches: Sequence[Workbench]) -> None:
         late = range(effort.least, effort.samples)
         self._picked = {random.randrange(1, max(effort.least, 2)), *random.choices(late or [0])}
-        self._bench = bench
+        self._benches = benches
         self.taken: list[Any] = []
 
     def picks(self, number: int) -> bool:
@@ -53,7 +53,7 @@ class SpotChecks:
         return number > 0 and number in self._picked
 
     def before(self, returned: Any) -> None:
-        destroy(returned, self._bench)
+        destroy(returned, *self._benches)
 
     def after(self, returned: Any) -> None:
         self.taken.append(_copy(returned))
@@ -130,12 +130,12 @@ class AfterCheck:
         return Verdict((check,), tuple(self.findings))
 
 
-def destroy(returned: Any, bench: Workbench) -> None:
-    """Overwrite an answer, unless it lies in the memory of an input."""
+def destroy(returned: Any, *benches: Workbench) -> None:
+    """Overwrite an answer, unless it lies in the memory of an input of one of the benches."""
     import torch
 
     for tensor in returned if isinstance(returned, (tuple, list)) else (returned,):
-        if isinstance(tensor, torch.Tensor) and not bench.owns(tensor):
+        if isinstance(tensor, torch.Tensor) and not any(bench.owns(tensor) for bench in benches):
             poison = float("nan") if tensor.is_floating_point() else torch.iinfo(tensor.dtype).max
             tensor.detach().fill_(poison)
 

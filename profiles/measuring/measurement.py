@@ -125,7 +125,7 @@ def _with_status(
 def _judge(measurement: Measurement) -> Judged:
     """What no work of these bytes can be is invalid; then a clock that fell; then cold samples
     behind a flush that nothing proves."""
-    if measurement.timer in DEVICE_TIMERS and not measurement.stage:
+    if measurement.timer in DEVICE_TIMERS:
         for name, floor in measurement.floors.items():
             if words := _compare_to_floor(measurement.samples_us, name, floor):
                 return "invalid", words

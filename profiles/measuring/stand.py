@@ -11,6 +11,7 @@ from typing import Any, cast
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import Implementation
+from rocmoe.ops.core.pipeline import find_host_reads, list_stages
 from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.ops.core.workbench import Workbench
 from rocmoe.profiles.artifact import Cache, Floor, Measurement, Timer
@@ -21,6 +22,7 @@ from rocmoe.profiles.measuring.flush import ProbedFlush, can_stream, prepare_flu
 from rocmoe.profiles.measuring.machine import Gpu, Machine, find_machine
 from rocmoe.profiles.measuring.measurement import make_measurement, refuse_measurement
 from rocmoe.profiles.measuring.side_work import CallInspection, inspect_call, make_marker
+from rocmoe.profiles.measuring.stages import StageBench
 from rocmoe.profiles.measuring.timers import (
     Effort,
     RefusedError,
@@ -91,13 +93,26 @@ class Stand:
         cost = spec.cost(case)
         self._footprint = max(cost.bytes_read + cost.bytes_written, 1)
         self._floors = Floors(self.machine, device, cost)
-        self._device = device
-        self._uncapturable: str | None = None
+        self._device, self._case = device, case
+        function = implementation.for_case(case).function
+        self._stages = list_stages(function)
+        # Known ahead, no capture has to fail for it, which would spoil the process.
+        self._uncapturable = find_host_reads(function) or None
         self.after = AfterCheck(spec, case, device, draws, strict)
 
     def measure(self, timing: Timing) -> list[Measurement]:
-        """A measurement a timer and cache state, in the order asked for."""
-        return [each for (each,) in measure_in_turns([self], timing)]
+        """A measurement a timer and cache state, in the order asked for; and then those of each
+        stage, of a pipeline."""
+        stages = self._measure_stages(timing)
+        return [*(each for (each,) in measure_in_turns([self], timing)), *stages]
+
+    def _measure_stages(self, timing: Timing) -> list[Measurement]:
+        if not self._stages:
+            return []
+        flush = self._prepare_flush() if "cold" in timing.caches else None
+        bound = self._make_bench().bind_stages(self._draws[0])
+        bench = StageBench(self.machine, self._device, self._case, flush, self.effort)
+        return [each for stage in bound for each in bench.measure(stage, timing)]
 
     def _lay_out(self, cache: Cache) -> Bay:
         benches = [self._make_bench() for _ in range(self._count_sets(cache))]
@@ -123,7 +138,7 @@ class Stand:
             if timer == "graph":
                 self._uncapturable = str(error)
             raise
-        return Opened(bay, sampler, SpotChecks(self.effort, bay.benches[0]))
+        return Opened(bay, sampler, SpotChecks(self.effort, bay.benches))
 
     def close(
         self, timer: Timer, cache: Cache, opened: Opened, samples_us: list[float], beside: Beside

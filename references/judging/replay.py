@@ -27,7 +27,7 @@ SMALLEST_THRESHOLD = 1e-9
 
 #: Half-ulps of a quotient by threshold_acc: the threshold's own rounding, a reciprocal good to one
 #: ulp, and the product with it.  A quotient by a power of two does not round.
-_QUOTIENT_ROUNDINGS = 4.0
+QUOTIENT_ROUNDINGS = 4.0
 
 _ROUNDOFF = 2.0**-24
 
@@ -135,7 +135,7 @@ def _decide(
     """Whether a draft is accepted [B], whether that is within rounding, and the bar."""
     divisor = max(drafts.threshold_acc, SMALLEST_THRESHOLD)
     bar = mass / divisor
-    roundings = 0.0 if np.frexp(divisor)[0] == 0.5 else _QUOTIENT_ROUNDINGS
+    roundings = 0.0 if np.frexp(divisor)[0] == 0.5 else QUOTIENT_ROUNDINGS
     band = error / divisor + roundings * _ROUNDOFF * bar
     # A kernel holds the threshold in float32 or in float64.
     thresholds = drafts.threshold_single, float(np.float32(drafts.threshold_single))

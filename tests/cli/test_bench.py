@@ -158,7 +158,7 @@ def test_json_is_the_artifact_and_markdown_is_a_table(rocmoe, tmp_path):
     ("arguments", "said"),
     [
         (["topk_sofmax"], "unknown op 'topk_sofmax'; nearest: topk_softmax"),
-        (["topk_softmax", "--device", "sim:gfx942"], "rocmoe validate --device sim:gfx942"),
+        (["topk_softmax", "--device", "sim:gfx942", "--timer", "wall"], "has no time, only counts"),
         (["topk_softmax", "--timer", "grph"], "unknown timer 'grph'; nearest: graph"),
         (
             ["topk_softmax", "--timer", "graph", "--device", "cpu"],

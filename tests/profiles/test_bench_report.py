@@ -70,6 +70,15 @@ def test_what_does_not_count_is_in_brackets_and_what_was_not_timed_has_a_row():
     assert tell_measurements(artifact) == ["triton: invalid by graph, warm: why (1 case(s))"]
 
 
+def test_stages_follow_the_whole_and_are_in_no_published_table():
+    stage = msgspec.structs.replace(WARM[0], stage="top_k", samples_us=[[1.0]])
+    artifact = make_artifact(make_result(8, [*WARM, stage]))
+    whole, part = list_rows(artifact)
+    assert (whole[0], whole[5:7]) == ("topk_softmax", ["3.00", "40.5"])
+    assert (part[0], part[5:7]) == ("- top_k", ["1.00", "-"])
+    assert render_markdown(artifact).count("topk_softmax") == 1
+
+
 def test_a_simulator_has_counts_instead_of_times():
     counts = {"instructions_per_token": 65.31, "load_bytes_per_token": 512.0}
     artifact = make_artifact(make_result(8, None, counts=counts))

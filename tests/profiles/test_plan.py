@@ -73,3 +73,10 @@ def test_a_model_that_does_not_use_an_op_is_told():
         plan_cases(ask_for_models(["grouped_topk"]))
     with pytest.raises(RocmoeError, match="unknown model 'qwen3'"):
         ask_for_models(models=["qwen3"])
+
+
+def test_a_pipeline_is_also_run_as_what_it_replaces():
+    request = ask_for_models(["dflash_verify", "qk_rmsnorm"], tokens=[1])
+    planned = {(each.spec.name, each.selector) for each in plan_run(request, has_gpu=False)}
+    assert {name for op, name in planned if op == "dflash_verify"} >= {"torch", "torch:fallback"}
+    assert ("qk_rmsnorm", "torch:fallback") not in planned

@@ -44,10 +44,6 @@ def test_by_the_wall_timer_the_host_decides_so_that_nothing_is_invalid():
     assert measure(4.0, timer="wall").status == "ok"
 
 
-def test_a_stage_of_a_pipeline_is_not_held_against_the_floor_of_the_whole():
-    assert measure(4.0, stage="top_k").status == "ok"
-
-
 def test_a_clock_that_fell_is_told():
     measured = measure(6.0, clocks={"before": 1900.0, "after": 1300.0})
     assert measured.status == "throttled"
