@@ -3,35 +3,24 @@ ones, and those of calls behind it."""
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import name_outputs
-from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
+from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.ops.core.workbench import Workbench, to_numpy
 from rocmoe.profiles.examination import drop_undecided
 from rocmoe.profiles.measuring.timers import Effort
+from rocmoe.references.judging.elementwise import digest
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 CHECK = "after_timing"
 #: What a finding of this check calls its call: behind the four of the road.
 CALL = 5
-
-
-def digest(outputs: Outputs) -> str:
-    """A word for an answer, by its bits."""
-    hashed = hashlib.blake2b(digest_size=16)
-    for name, values in outputs.items():
-        hashed.update(f"{name} {values.dtype} {values.shape}".encode())
-        hashed.update(np.ascontiguousarray(values).data)
-    return hashed.hexdigest()
 
 
 class SpotChecks:

@@ -14,11 +14,12 @@ from rocmoe.ops.core.spec import OpSpec
 from rocmoe.profiles.artifact import Measurement
 from rocmoe.profiles.examination import Examination, draw_twice, examine
 from rocmoe.profiles.job import Timing
-from rocmoe.profiles.measuring.aftercheck import CHECK, AfterCheck, digest
+from rocmoe.profiles.measuring.aftercheck import CHECK, AfterCheck
 from rocmoe.profiles.measuring.efforts import load_effort
 from rocmoe.profiles.measuring.measurement import invalidate
 from rocmoe.profiles.measuring.side_work import UnseenError
 from rocmoe.profiles.measuring.stand import Stand, measure_in_turns
+from rocmoe.references.judging.elementwise import digest
 from rocmoe.references.judging.verdict import Check, Verdict, merge
 
 #: The check that all work of a call is on the stream that is timed, or on what that waits for.

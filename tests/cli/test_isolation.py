@@ -159,7 +159,22 @@ def wait_until_gone(folder, seconds=15):
         time.sleep(0.1)
 
 
-REQUEST = ("validate", "topk_softmax", "--out", "run.json", "--jobs", "2")
+#: Right on every case, and slow enough to be stopped in the middle.
+SLOW = """
+import time
+from rocmoe.ops.topk_softmax import run_torch
+
+def topk_softmax(gating_output, topk, renormalize):
+    time.sleep(0.02)
+    return run_torch(gating_output, topk, renormalize)
+"""
+RUN = ("validate", "--impl", "right.py:topk_softmax", "--jobs", "2")
+REQUEST = (*RUN, "--out", "run.json")
+
+
+@pytest.fixture
+def slow(tmp_path):
+    (tmp_path / "right.py").write_text(SLOW)
 
 
 def strip(artifact):
@@ -167,6 +182,7 @@ def strip(artifact):
     return [(r.case.id, r.selector, r.status, r.checks) for r in artifact.results]
 
 
+@pytest.mark.usefixtures("slow")
 def test_an_interrupted_run_writes_what_is_done_and_is_resumed(start_rocmoe, rocmoe, tmp_path):
     process = start_rocmoe(*REQUEST)
     wait_for_results(tmp_path / "run.json", 3)
@@ -184,10 +200,11 @@ def test_an_interrupted_run_writes_what_is_done_and_is_resumed(start_rocmoe, roc
     assert finished.complete
     assert not list(tmp_path.glob("*.jsonl"))
     again = tmp_path / "again.json"
-    rocmoe("validate", "topk_softmax", "--out", again)
+    rocmoe(*RUN, "--out", again)
     assert strip(finished) == strip(read_artifact(again))
 
 
+@pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("seed", range(3))
 def test_a_killed_run_is_resumed_from_any_point(start_rocmoe, rocmoe, tmp_path, seed):
     process = start_rocmoe(*REQUEST)
@@ -232,6 +249,7 @@ def test_workers_that_are_killed_at_random_cost_their_own_case_only(start_rocmoe
         assert result.status == "pass" or "SIGKILL" in result.reason
 
 
+@pytest.mark.usefixtures("slow")
 def test_the_stream_holds_each_result_as_it_comes(start_rocmoe, tmp_path):
     process = start_rocmoe(*REQUEST)
     wait_for_results(tmp_path / "run.json", 2)

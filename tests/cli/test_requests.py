@@ -108,15 +108,16 @@ def test_a_run_is_resumed_by_the_same_request_only(rocmoe, tmp_path):
     assert "is malformed" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "command", "said"),
-    [
-        ("raise RuntimeError('broken')", "validate", "no worker can be started"),
-        ("__version__ = '3.9.0'", "isa", "No module named 'triton.language'"),
-    ],
-)
-def test_a_broken_triton_is_no_interrupt_and_no_crash(rocmoe, tmp_path, text, command, said):
-    (tmp_path / "triton.py").write_text(text)
-    done = rocmoe(command, "topk_softmax", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+def test_a_broken_triton_is_unavailable_and_costs_nothing_else(rocmoe, tmp_path):
+    (tmp_path / "triton.py").write_text("raise RuntimeError('broken')")
+    done = rocmoe("validate", "topk_softmax", "--suite", "smoke",
+                  env={**os.environ, "PYTHONPATH": str(tmp_path)})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "triton cannot be imported: RuntimeError: broken" in done.stdout
+
+
+def test_a_triton_that_is_none_is_no_interrupt_and_no_crash(rocmoe, tmp_path):
+    (tmp_path / "triton.py").write_text("__version__ = '3.9.0'")
+    done = rocmoe("isa", "topk_softmax", env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
+    assert "No module named 'triton.language'" in done.stderr.splitlines()[-1]
