@@ -18,6 +18,7 @@ class Kind(str, Enum):
     """What can be listed."""
 
     ops = "ops"
+    pipelines = "pipelines"
     cases = "cases"
     backends = "backends"
     models = "models"
@@ -32,7 +33,7 @@ def list_things(
     ] = "quick",
     form: options.Form = OutputFormat.table,
 ) -> None:
-    """List ops, cases, backends, models or patterns."""
+    """List ops, pipelines, cases, backends, models or patterns."""
     from rocmoe.profiles import catalog
 
     catalog.check_filters(op or (), suite)
@@ -41,6 +42,7 @@ def list_things(
         return
     rows, columns = {
         Kind.ops: (catalog.list_op_rows, catalog.OP_COLUMNS),
+        Kind.pipelines: (catalog.list_pipeline_rows, catalog.OP_COLUMNS),
         Kind.backends: (catalog.list_backend_rows, catalog.BACKEND_COLUMNS),
         Kind.models: (catalog.list_model_rows, catalog.MODEL_COLUMNS),
         Kind.patterns: (catalog.list_pattern_rows, catalog.PATTERN_COLUMNS),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rocmoe.ops.core.case import format_value
 from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, MeasurementStatus, Result
+from rocmoe.profiles.hardware import Hardware, find_hardware, find_peak_share
 from rocmoe.profiles.measuring.measurement import find_ratio
 from rocmoe.profiles.measuring.statistics import estimate_median, find_median
 from rocmoe.profiles.measuring.timers import TIMERS
@@ -39,7 +40,27 @@ def _list_time_columns(artifact: Artifact) -> tuple[str, ...]:
     times = [HEADINGS[timer] for timer in _list_timers(artifact)]
     if _list_counted(artifact) and not times:
         return ()
-    return ("cache", *times, "±%", "floor us", "x floor", "empty us", "measured")
+    return (
+        "cache",
+        *times,
+        "±%",
+        "floor us",
+        "x floor",
+        *_list_peak(artifact),
+        "empty us",
+        "measured",
+    )
+
+
+def _list_peak(artifact: Artifact) -> tuple[str, ...]:
+    return ("peak %",) if _find_hardware(artifact) else ()
+
+
+def _find_hardware(artifact: Artifact) -> Hardware | None:
+    """The hardware that times are of, where there is a profile of it."""
+    timed = any(result.measurements for result in artifact.results)
+    gpus = artifact.environment.gpus if timed else []
+    return find_hardware(gpus[0].name, gpus[0].arch) if gpus else None
 
 
 def _list_counted(artifact: Artifact) -> tuple[str, ...]:
@@ -68,11 +89,14 @@ def _describe(
     timers: Sequence[str],
 ) -> list[str]:
     statuses = {each.status for each in mine}
+    hardware = _find_hardware(artifact)
     measured = [
         cache,
         *(_find_time(mine, timer) for timer in timers),
         _find_interval(mine),
-        *_find_floors(mine),
+        *_find_floors(mine)[:2],
+        *([_find_peak(mine, hardware)] if hardware else []),
+        *_find_floors(mine)[2:],
         next((status for status in WORST if status in statuses), "-"),
     ]
     return [
@@ -171,6 +195,17 @@ def _find_interval(measurements: Sequence[Measurement]) -> str:
     for each in sorted(measurements, key=lambda each: TIMERS.index(each.timer)):
         if each.samples_us:
             return f"{100.0 * estimate_median(each.samples_us).half_width:.1f}"
+    return "-"
+
+
+def _find_peak(measurements: Sequence[Measurement], hardware: Hardware) -> str:
+    """The bytes that a call must move, over its time by the first timer, as a percentage of the
+    memory's bandwidth; over 100 where a cache serves it."""
+    for each in sorted(measurements, key=lambda each: TIMERS.index(each.timer)):
+        us, stream = find_median(each.samples_us), each.floors.get("stream")
+        if us and stream:
+            moved = stream.bytes_read + stream.bytes_written
+            return f"{100.0 * find_peak_share(moved, us, hardware):.0f}"
     return "-"
 
 

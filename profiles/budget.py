@@ -34,7 +34,7 @@ from typing import Any
 from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.compilation import WAVE_SIZES
 from rocmoe.ops.core.errors import RocmoeError, nearest, unknown
-from rocmoe.ops.core.spec import list_ops, load_op
+from rocmoe.ops.core.spec import list_declared, load_op
 from rocmoe.ops.gcn.counting.classes import CLASSES
 from rocmoe.ops.gcn.static_counts import COUNTS
 
@@ -192,8 +192,8 @@ def _check_limit(place: str, name: str, value: Any) -> float:
 def _check_key(key: Mapping[str, str]) -> Mapping[str, str]:
     """The key, with the op of its case. Raises `RocmoeError` for names that nothing can have."""
     op, arch, case = (key.get(name, ANY) for name in ("op", "arch", "case"))
-    if op != ANY and op not in list_ops():
-        raise unknown("op", op, list_ops())
+    if op != ANY and op not in list_declared():
+        raise unknown("op", op, list_declared())
     if arch != ANY and arch not in WAVE_SIZES:
         raise unknown("architecture", arch, WAVE_SIZES)
     if case == ANY:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rocmoe.ops.core.backend import list_backends, load_backend
 from rocmoe.ops.core.case import format_value
 from rocmoe.ops.core.patterns import list_patterns
-from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
+from rocmoe.ops.core.spec import OpSpec, list_ops, list_pipelines, load_op
 from rocmoe.profiles.model import list_models, load_model
 from rocmoe.profiles.suites import check_suite, list_cases
 
@@ -27,8 +27,13 @@ def check_filters(ops: Sequence[str], suite: str) -> None:
     check_suite(suite)
 
 
-def list_op_rows() -> Rows:
-    """A row an op."""
+def list_pipeline_rows() -> Rows:
+    """A row a pipeline."""
+    return list_op_rows(list_pipelines())
+
+
+def list_op_rows(names: Sequence[str] = ()) -> Rows:
+    """A row an op, of all where none is named."""
     return [
         [
             spec.name,
@@ -36,7 +41,7 @@ def list_op_rows() -> Rows:
             ", ".join(argument.name for argument in spec.outputs),
             spec.summary,
         ]
-        for spec in map(load_op, list_ops())
+        for spec in map(load_op, names or list_ops())
     ]
 
 

@@ -14,7 +14,7 @@ from rocmoe.ops.core.errors import RocmoeError, nearest
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.launch import Recorded, recording
-from rocmoe.ops.core.spec import OpSpec, list_ops
+from rocmoe.ops.core.spec import OpSpec, list_declared, list_ops
 from rocmoe.ops.core.workbench import Workbench
 from rocmoe.ops.gcn.audit import Audit, audit
 from rocmoe.ops.gcn.kernel_code import KernelCode, read_kernel_codes, read_text
@@ -57,7 +57,7 @@ class Settings:
 
 def is_file(target: str) -> bool:
     """Whether an argument names a file rather than an op."""
-    if target in list_ops():
+    if target in list_declared():
         return False
     path = Path(target)
     return path.exists() or path.suffix in SUFFIXES or len(path.parts) > 1

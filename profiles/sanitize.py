@@ -15,7 +15,7 @@ from rocmoe.ops.core.device import Device, parse_device
 from rocmoe.ops.core.errors import RocmoeError, nearest
 from rocmoe.ops.core.kernel_launch import LoadedKernel
 from rocmoe.ops.core.simulator import CHECKS, Watch
-from rocmoe.ops.core.spec import OpSpec, list_ops, load_op
+from rocmoe.ops.core.spec import OpSpec, list_declared, load_op
 from rocmoe.ops.gcn.machine.schedule import ORDERS
 from rocmoe.profiles.artifact import Artifact, CaseRecord, Request, Result, record_case
 from rocmoe.profiles.job import Job, Reply
@@ -108,7 +108,7 @@ def find_subject(
     target: str, launch: Path | None, backend: str | None, impl: str | None
 ) -> Subject:
     """What OP or FILE means.  Raises RocmoeError."""
-    if target in list_ops():
+    if target in list_declared():
         if launch is not None:
             raise RocmoeError(f"--launch {launch} is for a file, found op {target}")
         if backend and impl:

@@ -239,6 +239,11 @@ def list_pipelines() -> tuple[str, ...]:
     return _list_modules("rocmoe.ops.pipelines")
 
 
+def list_declared() -> tuple[str, ...]:
+    """The names of all ops and pipelines: what `load_op` knows."""
+    return (*list_ops(), *list_pipelines())
+
+
 def _list_modules(package: str) -> tuple[str, ...]:
     path = importlib.import_module(package).__path__
     return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if not module.ispkg))
@@ -250,8 +255,8 @@ def load_op(name: str) -> OpSpec:
 
     A pipeline is declared as an op is: it has cases, an oracle and a judge, end to end.
     """
-    if name not in (*list_ops(), *list_pipelines()):
-        raise unknown("op", name, (*list_ops(), *list_pipelines()))
+    if name not in list_declared():
+        raise unknown("op", name, list_declared())
     package = "rocmoe.ops" if name in list_ops() else "rocmoe.ops.pipelines"
     spec: OpSpec = importlib.import_module(f"{package}.{name}").SPEC
     return spec

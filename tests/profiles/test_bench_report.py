@@ -23,7 +23,7 @@ from rocmoe.profiles.bench_report import (
     render_markdown,
     tell_measurements,
 )
-from rocmoe.profiles.environment import collect_environment
+from rocmoe.profiles.environment import Gpu, collect_environment
 from rocmoe.profiles.outcome import Exit
 
 FLOORS = {"stream": Floor([[2.0, 2.0, 2.1]], [20]), "empty": Floor([[0.98, 0.99, 0.97]], [20])}
@@ -68,6 +68,18 @@ def test_what_does_not_count_is_in_brackets_and_what_was_not_timed_has_a_row():
     assert first[4:] == ["warm", "(3.00)", "3.3", "2.00", "1.50", "0.98", "invalid", "pass 0.25"]
     assert second[4:] == ["-"] * 7 + ["fail"]
     assert tell_measurements(artifact) == ["triton: invalid by graph, warm: why (1 case(s))"]
+
+
+def test_on_known_hardware_the_share_of_its_bandwidth_is_told():
+    stream = Floor([[2.0]], [20], bytes_read=3_000_000, bytes_written=350_000)
+    taken = Measurement("graph", "warm", "ok", [[4.0]], [20], {"stream": stream})
+    artifact = make_artifact(make_result(8, [taken]))
+    gpu = Gpu(0, "NVIDIA H100 80GB HBM3", "sm_90", 80 << 30)
+    environment = msgspec.structs.replace(artifact.environment, gpus=[gpu])
+    artifact = msgspec.structs.replace(artifact, environment=environment)
+    assert list_columns(artifact)[7:11] == ("floor us", "x floor", "peak %", "empty us")
+    (row,) = list_rows(artifact)
+    assert row[9] == "25", "3.35 MB in 4 us are a quarter of 3.35 TB/s"
 
 
 def test_stages_follow_the_whole_and_are_in_no_published_table():
