@@ -57,7 +57,7 @@ def bench(
         show_tables(artifact, stored, form, partial(list_tables, name, published=published))
         raise typer.Exit
     named = options.name_ops(ops, pipeline)
-    shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed)
+    shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed, quick)
     request = make_bench_request(
         named, backend or (), impl or (), shapes, device=device, timers=timer or (),
         caches=cache or ("warm",), effort=options.choose_effort(quick, rigorous), strict=strict,

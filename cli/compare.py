@@ -49,7 +49,7 @@ def compare(
     from rocmoe.profiles.validation import Settings
 
     named = options.name_ops(ops, pipeline)
-    shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed)
+    shapes = Shapes(case or (), model or (), options.parse_tokens(tokens), sweep or (), seed, quick)
     request = make_bench_request(
         named, backend or (), impl or (), shapes, device=device, timers=timer or (),
         caches=cache or ("warm",), effort=options.choose_effort(quick, rigorous), strict=strict,

@@ -14,18 +14,22 @@ from rocmoe.profiles.sweep import expand_sweep, list_default_cases, parse_sweep
 #: Tokens, or rows, of a model where none are asked for: a processor takes seconds for the larger
 #: ones, and a simulator minutes.
 TOKENS = {"gpu": LADDER, "cpu": (1, 64, 1024), "sim": (1, 64)}
+#: The same of a quick run: the largest counts take the most time by far, most of it judging.
+QUICK_TOKENS = {"gpu": (1, 8, 64, 1024, 16384), "cpu": (1, 64), "sim": (1,)}
 
 
 @dataclass(frozen=True)
 class Shapes:
     """What was asked for of shapes: cases by their ids, models by name or path over tokens, and
-    sweeps of either, of `parse_sweep`; or of the op's first declared case."""
+    sweeps of either, of `parse_sweep`; or of the op's first declared case.  quick: fewer tokens,
+    where none are named."""
 
     cases: Sequence[str] = ()
     models: Sequence[str] = ()
     tokens: Sequence[int] = ()
     sweep: Sequence[str] = ()
     seed: int = 0
+    quick: bool = False
 
 
 def list_bench_cases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:
@@ -46,7 +50,7 @@ def list_bench_cases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:
 
 def _list_bases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:
     bases = find_cases(spec, shapes.cases, shapes.seed) if shapes.cases else []
-    tokens = shapes.tokens or TOKENS[kind]
+    tokens = shapes.tokens or (QUICK_TOKENS if shapes.quick else TOKENS)[kind]
     for model in map(load_model, shapes.models):
         bases += list_model_cases(spec, model, tokens, shapes.seed)
     return bases

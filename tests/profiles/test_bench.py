@@ -77,6 +77,15 @@ def test_tokens_of_a_model_are_fewer_where_there_is_no_gpu():
     assert len(on_cpu) == 3
 
 
+def test_a_quick_run_has_fewer_tokens_unless_they_are_named():
+    quick = ask(models=["gpt-oss-120b"], quick=True)
+    assert [case.partition("T=")[2].partition(",")[0] for case in quick.cases] == [
+        "1", "8", "64", "1024", "16384",
+    ]  # fmt: skip
+    named = ask(models=["gpt-oss-120b"], quick=True, tokens=[4096])
+    assert len(named.cases) == 1
+
+
 def test_a_sweep_varies_the_cases_of_a_model():
     request = ask(models=["gpt-oss-120b"], tokens=[4], sweep=["dtype=bf16,fp32"])
     assert [case.split(":")[2] for case in request.cases] == ["bf16", "fp32"]
