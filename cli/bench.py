@@ -51,6 +51,7 @@ def bench(
     from rocmoe.profiles.validation import Settings
 
     if stored is not None:
+        options.check_alone("--from", ops, pipeline, case, model, backend, impl)
         artifact = read_artifact(stored)
         own = "model" if artifact.request.models else "list"
         name = check_table(table or own, artifact.request.ops)

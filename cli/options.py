@@ -94,6 +94,14 @@ def name_ops(ops: list[str] | None, pipelines: list[str] | None) -> list[str]:
     return [*(ops or ()), *(load_pipeline(word).name for word in pipelines or ())]
 
 
+def check_alone(option: str, *others: object) -> None:
+    """Raise `RocmoeError` where an option that measures nothing comes with something to measure."""
+    from rocmoe.ops.core.errors import RocmoeError
+
+    if given := [each for each in others if each]:
+        raise RocmoeError(f"{option} measures nothing, but found {given[0]} to measure; give one")
+
+
 def choose_effort(quick: bool, rigorous: bool) -> str:
     """The name of an effort; raises `RocmoeError` where both are asked for."""
     from rocmoe.ops.core.errors import RocmoeError

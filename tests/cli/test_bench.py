@@ -172,6 +172,8 @@ def test_json_is_the_artifact_and_markdown_is_a_table(rocmoe, tmp_path):
         (["topk_softmax", "moe_sorting", "--case", CASE], "names no case of moe_sorting"),
         (["topk_softmax", "--out", "."], "--out . cannot be written: it is a folder"),
         ([], "OP"),
+        (["topk_softmax", "--from", "x.json"], "--from measures nothing, but found"),
+        (["--from", "x.json"], "x.json cannot be read: No such file"),
     ],
 )
 def test_bad_request(rocmoe, tmp_path, arguments, said):
