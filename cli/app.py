@@ -9,7 +9,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from rocmoe import __version__
-from rocmoe.cli import bench, compare, diff, doctor, isa, listing, sanitize, selftest, validate
+from rocmoe.cli import (
+    bench,
+    compare,
+    diff,
+    doctor,
+    isa,
+    listing,
+    profile,
+    sanitize,
+    selftest,
+    validate,
+)
 
 app = typer.Typer(
     name="rocmoe",
@@ -24,6 +35,7 @@ app.command("validate")(validate.validate)
 app.command("bench")(bench.bench)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
+app.command("profile")(profile.profile)
 app.command("list")(listing.list_things)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)

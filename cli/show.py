@@ -99,14 +99,32 @@ def show_tables(
     if form is OutputFormat.json:
         typer.echo(path.read_text(), nl=False)
         return
-    for each in list_tables(artifact):
-        lines = [each.title, format_table(each.rows, each.columns, form), *each.summary]
-        typer.echo("\n".join([*(line for line in lines if line), *each.notes, ""]))
+    show_documents(list_tables(artifact), form)
     gaps = [*tell_measurements(artifact), *list_gaps(artifact)]
     told = [*tell_failures(artifact), "", "Not tested:", *(f"- {gap}" for gap in gaps)]
     typer.echo("\n".join(told).strip("\n"))
     if outcome is not None:
         typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
+
+
+def show_documents(tables: Sequence[Table], form: OutputFormat) -> None:
+    """Print tables with their titles and what follows them; as JSON a list of objects."""
+    if form is OutputFormat.json:
+        import msgspec
+
+        objects = [
+            {
+                "title": table.title,
+                "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows],
+                "notes": [*table.summary, *table.notes],
+            }
+            for table in tables
+        ]
+        typer.echo(msgspec.json.format(msgspec.json.encode(objects), indent=1).decode())
+        return
+    for table in tables:
+        lines = [table.title, format_table(table.rows, table.columns, form), *table.summary]
+        typer.echo("\n".join([*(line for line in lines if line), *table.notes, ""]))
 
 
 @contextmanager

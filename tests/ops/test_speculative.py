@@ -1,3 +1,4 @@
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -41,18 +42,27 @@ def test_all_declared_cases_raise_a_false_alarm_less_than_once_in_a_million_runs
     assert sampling.false_alarm_rate(len(cases)) <= 1e-6
 
 
-def test_an_examination_judges_as_many_draws_as_the_false_alarm_rate_counts():
-    """The third call has the coins of the first again, and with them its tokens."""
-    judged = []
+@pytest.mark.parametrize(("changing", "times"), [(False, 2), (True, 3)])
+def test_an_examination_judges_as_many_draws_as_the_false_alarm_rate_counts(changing, times):
+    """The third call has the coins of the first again; it is judged where its answer is another."""
+    judged, calls = [], []
 
     def judge(inputs, outputs, **more):
         judged.append(inputs["uniform_samples"].tobytes())
         return CHAIN.judge(inputs, outputs, **more)
 
+    def run(**inputs):
+        calls.append(1)
+        accept_length, bonus_token = CHAIN.run_torch(**inputs)
+        return accept_length, bonus_token + (changing and len(calls) == 3)
+
+    run.__signature__ = inspect.signature(CHAIN.run_torch)
     spec = replace(CHAIN, judge=judge)
-    kernel = Implementation(CHAIN.name, "torch", CHAIN.run_torch)
-    examine(spec, spec.make_case(spec.cases[0]), kernel, parse_device("cpu"), strict=True)
-    assert len(judged) == 3
+    kernel = Implementation(CHAIN.name, "torch", run)
+    case = spec.make_case(spec.cases[0])
+    verdict = examine(spec, case, kernel, parse_device("cpu"), strict=True).verdict
+    assert verdict.ok is not changing
+    assert len(judged) == times
     assert len(set(judged)) == sampling.DRAWS
 
 

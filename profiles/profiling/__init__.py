@@ -1,0 +1,1 @@
+"""What profilers saw: readers of their files, metrics from their counters, and what follows."""

@@ -1,0 +1,1 @@
+"""Clocks, power, temperature and throttling of a GPU around what is measured."""
