@@ -6,7 +6,6 @@ and `import amdsmi` raises KeyError.  A tool is `ok` when its output shows what 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,9 +15,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rocmoe.ops.gcn.objdump import find_objdumps
+from rocmoe.profiles.documents import list_entries
 from rocmoe.profiles.environment import rocm_folder
 
 Status = Literal["ok", "absent", "broken"]
@@ -99,8 +99,7 @@ def look_at_rocm_smi(machine: Machine) -> Seen:
 def look_at_amd_smi(machine: Machine) -> Seen:
     for path in machine.find_tools("amd-smi"):
         output = machine.run(path, "list", "--json")
-        gpus = {gpu for document in _decode(output.stdout) for gpu in _list_gpu_ids(document)}
-        return _count_gpus(path, len(gpus), output)
+        return _count_gpus(path, len(list_entries(output.stdout)), output)
     return Seen("absent", "no amd-smi")
 
 
@@ -109,24 +108,6 @@ def _count_gpus(path: str, count: int, output: Output) -> Seen:
         return Seen("ok", f"{count} GPU(s) by {path}")
     reason = "shows no GPU" if output.stdout else "no driver"
     return Seen("broken", f"{path}: {reason}: {output.explain()}", LOAD_DRIVER)
-
-
-def _decode(text: str) -> Iterator[Any]:
-    """The JSON documents of a text: amd-smi prints warnings around them, and several in a row."""
-    decoder = json.JSONDecoder()
-    position = 0
-    while start := re.compile(r"[\[{]").search(text, position):
-        try:
-            document, position = decoder.raw_decode(text, start.start())
-            yield document
-        except json.JSONDecodeError:
-            position = start.end()
-
-
-def _list_gpu_ids(document: Any) -> Iterator[int]:
-    """`gpu` of every entry: a list up to ROCm 6.4, also under `gpu_data` in later ones."""
-    entries = document.get("gpu_data", []) if isinstance(document, dict) else document
-    return (entry["gpu"] for entry in entries if isinstance(entry, dict) and "gpu" in entry)
 
 
 def look_at_amdsmi(machine: Machine) -> Seen:

@@ -11,10 +11,8 @@ import msgspec
 from rocmoe.profiles.artifact import Cache, Floor, Measurement, MeasurementStatus, Timer
 from rocmoe.profiles.measuring.statistics import Groups, estimate_median, find_median, has_times
 from rocmoe.profiles.measuring.timers import DEVICE_TIMERS, Sampled
+from rocmoe.profiles.telemetry.throttling import THROTTLED_SHARE
 
-#: A clock that is below this share of what it was before has been throttled: NVBench discards
-#: samples taken below three quarters of the usual clock (its throttle threshold).
-THROTTLED_SHARE = 0.75
 #: Memory behind a flush that works is read at least this share as slowly as memory that no cache
 #: ever held.
 FLUSHED_SHARE = 0.8

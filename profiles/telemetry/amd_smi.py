@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 
+from rocmoe.profiles.documents import list_entries
 from rocmoe.profiles.telemetry.amd_smi_output import (
     SOURCE,
     GpuFacts,
@@ -18,7 +19,7 @@ from rocmoe.profiles.telemetry.amd_smi_output import (
     parse_metric,
     parse_versions,
 )
-from rocmoe.profiles.telemetry.documents import list_entries, run_tool
+from rocmoe.profiles.telemetry.documents import run_tool
 from rocmoe.profiles.telemetry.reading import ReadError, Reading, check_reading
 from rocmoe.profiles.tools import LOAD_DRIVER, Machine, Output
 

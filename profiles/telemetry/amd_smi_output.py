@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from rocmoe.profiles.documents import decode_documents
 from rocmoe.profiles.telemetry.amd_violations import (
     read_active,
     read_counters,
@@ -13,7 +14,6 @@ from rocmoe.profiles.telemetry.amd_violations import (
     trusts_status,
 )
 from rocmoe.profiles.telemetry.documents import (
-    decode_documents,
     dig,
     find_highest,
     pick_quantity,

@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from rocmoe.profiles.documents import decode_documents
 from rocmoe.profiles.telemetry.documents import (
-    decode_documents,
     pick_quantity,
     run_tool,
     to_celsius,

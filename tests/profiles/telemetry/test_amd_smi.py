@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rocmoe.profiles.documents import list_entries
 from rocmoe.profiles.telemetry.amd_smi import AmdSmi
 from rocmoe.profiles.telemetry.amd_smi_output import (
     GpuFacts,
@@ -12,7 +13,6 @@ from rocmoe.profiles.telemetry.amd_smi_output import (
     parse_metric,
     parse_versions,
 )
-from rocmoe.profiles.telemetry.documents import list_entries
 from rocmoe.profiles.telemetry.reading import ReadError, Reading
 
 

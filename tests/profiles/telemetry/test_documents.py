@@ -6,11 +6,10 @@ import json
 
 import pytest
 
+from rocmoe.profiles.documents import decode_documents, list_entries
 from rocmoe.profiles.telemetry.documents import (
-    decode_documents,
     dig,
     find_highest,
-    list_entries,
     pick_quantity,
     run_tool,
     to_celsius,
