@@ -30,7 +30,7 @@ Pipelines = Annotated[
 ]
 Tokens = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--tokens", metavar="N,N,...", help="Tokens, or rows, of a model's cases."),
+    typer.Option("--tokens", metavar="N,N,...", help="Tokens, or rows, of the cases."),
 ]
 Sweeps = Annotated[
     Optional[list[str]],  # noqa: UP045

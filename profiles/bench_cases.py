@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.spec import OpSpec
 from rocmoe.profiles.model import load_model
-from rocmoe.profiles.suites import LADDER, find_cases, list_model_cases
+from rocmoe.profiles.suites import LADDER, find_axis, find_cases, list_model_cases
 from rocmoe.profiles.sweep import expand_sweep, list_default_cases, parse_sweep
 
 #: Tokens, or rows, of a model where none are asked for: a processor takes seconds for the larger
@@ -37,7 +37,7 @@ def list_bench_cases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:
 
     Raises `RocmoeError` for a model, a sweep or a case that is wrong.
     """
-    swept = parse_sweep(shapes.sweep)
+    swept = parse_sweep(_name_tokens(spec, shapes))
     bases = _list_bases(spec, shapes, kind)
     if swept and not (bases or shapes.models):
         bases = [spec.make_case(spec.cases[0], shapes.seed)]
@@ -46,6 +46,12 @@ def list_bench_cases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:
     elif not (bases or shapes.models):
         bases = list_default_cases(spec, shapes.seed)
     return list({case.id: case for case in bases}.values())
+
+
+def _name_tokens(spec: OpSpec, shapes: Shapes) -> list[str]:
+    """The sweeps, with one over the tokens that were asked for where no model is to have them."""
+    named = [] if shapes.models or not shapes.tokens else [",".join(map(str, shapes.tokens))]
+    return [*(f"{find_axis(spec)}={tokens}" for tokens in named), *shapes.sweep]
 
 
 def _list_bases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:

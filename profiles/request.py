@@ -55,6 +55,8 @@ def make_request(
         parse_device(device)
     for model in models:
         load_model(model)
+    if tokens and not models:
+        raise RocmoeError("--tokens is of models: --model NAME, or --case with other sizes")
     chosen = list(dict.fromkeys(ops or [parse_case(text).op for text in cases]))
     if impls:
         chosen = _choose_op_of_impls(chosen, impls)

@@ -77,6 +77,13 @@ def test_tokens_of_a_model_are_fewer_where_there_is_no_gpu():
     assert len(on_cpu) == 3
 
 
+def test_tokens_without_a_model_are_a_sweep_over_them():
+    request = ask(cases=[CASE], tokens=[1, 9])
+    assert request.cases == [CASE.replace("T=4", "T=1"), CASE.replace("T=4", "T=9")]
+    with pytest.raises(RocmoeError, match="--sweep names T twice"):
+        ask(cases=[CASE], tokens=[1, 9], sweep=["T=3"])
+
+
 def test_a_quick_run_has_fewer_tokens_unless_they_are_named():
     quick = ask(models=["gpt-oss-120b"], quick=True)
     assert [case.partition("T=")[2].partition(",")[0] for case in quick.cases] == [

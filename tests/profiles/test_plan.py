@@ -73,6 +73,8 @@ def test_a_model_that_does_not_use_an_op_is_told():
         plan_cases(ask_for_models(["grouped_topk"]))
     with pytest.raises(RocmoeError, match="unknown model 'qwen3'"):
         ask_for_models(models=["qwen3"])
+    with pytest.raises(RocmoeError, match="--tokens is of models"):
+        ask_for_models(models=(), tokens=[4])
 
 
 def test_a_pipeline_is_also_run_as_what_it_replaces():
