@@ -25,10 +25,12 @@ CPU = Device("cpu")
 EVERY = (*list_ops(), *list_pipelines())
 #: A case of a model's token ladder differs from its smaller ones in the token count alone, so the
 #: largest stand for themselves through those.
-LARGEST_INPUT = 2_000_000
+LARGEST_INPUT = 500_000
 #: Of a declared case.  Ten million probabilities take seconds a judgement, of which there are six a
 #: case; the same patterns are declared with smaller vocabularies too.
 LARGEST_DECLARED = 4_000_000
+#: Of a right-but-different kernel, which has to pass them all; small cases have all patterns.
+LARGEST_OF_RIGHT = 500_000
 
 DESIGN = {
     "topk_softmax": "gating_output, topk, renormalize -> topk_weights, topk_ids",
@@ -181,12 +183,16 @@ def _fill(value, wild):
     ("op", "name"), [(op, name) for op in list_harmed_ops() for name in load_harms(op)]
 )
 def test_harm(op, name):
-    """A wrong kernel is caught on some quick case, a right one passes all of them."""
+    """A wrong kernel is caught on some quick case, a right one passes all but the largest of them,
+    which `rocmoe selftest` gives it too."""
     spec, harm = load_op(op), load_harms(op)[name]
     implementation = harm_backend.find(spec, name)
+    cases = sorted(quick_cases(op), key=lambda case: _largest(spec, case))
+    if harm.right:
+        cases = [case for case in cases if _largest(spec, case) <= LARGEST_OF_RIGHT]
 
     def is_caught(strict):
-        for case in quick_cases(op):
+        for case in cases:
             try:
                 if not examine(spec, case, implementation, CPU, strict=strict).verdict.ok:
                     return True
