@@ -53,8 +53,7 @@ def bench(
     if stored is not None:
         options.check_alone("--from", ops, pipeline, case, model, backend, impl)
         artifact = read_artifact(stored)
-        own = "model" if artifact.request.models else "list"
-        name = check_table(table or own, artifact.request.ops)
+        name = check_table(table, artifact.request)
         show_tables(artifact, stored, form, partial(list_tables, name, published=published))
         raise typer.Exit
     named = options.name_ops(ops, pipeline)
@@ -63,7 +62,7 @@ def bench(
         named, backend or (), impl or (), shapes, device=device, timers=timer or (),
         caches=cache or ("warm",), effort=options.choose_effort(quick, rigorous), strict=strict,
     )  # fmt: skip
-    name = check_table(table or ("model" if model else "list"), request.ops)
+    name = check_table(table, request)
     with show_progress() as on_progress:
         # One at a time: cases that run beside each other slow each other down.
         artifact, path = run_bench(request, shapes, Settings(1, timeout, out), on_progress)

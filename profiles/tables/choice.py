@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rocmoe.ops.core.errors import RocmoeError, unknown
-from rocmoe.profiles.artifact import Artifact
+from rocmoe.ops.core.spec import list_pipelines
+from rocmoe.profiles.artifact import Artifact, Request
 from rocmoe.profiles.bench_report import list_columns, list_rows
 from rocmoe.profiles.tables.model import list_model_tables
 from rocmoe.profiles.tables.registry import FORMS, render_form
@@ -14,8 +13,13 @@ from rocmoe.profiles.tables.table import Table
 OWN = ("list", "model")
 
 
-def check_table(name: str, ops: Sequence[str]) -> str:
-    """The name itself; `RocmoeError` where there is no such table, or none of its ops is run."""
+def check_table(name: str | None, request: Request) -> str:
+    """The name itself, or that of the table which suits a request; `RocmoeError` where there is no
+    such table, or none of its ops is run."""
+    ops = request.ops
+    if name is None:
+        # Stages have rows of their own in a list alone.
+        return "model" if request.models and not set(ops) & set(list_pipelines()) else "list"
     if name not in (*OWN, *FORMS):
         raise unknown("table", name, (*OWN, *FORMS))
     if name in FORMS and not set(FORMS[name].ops) & set(ops):
