@@ -3,66 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from rocmoe.cli.show import OutputFormat
 
-# Optional[...] rather than | None: these are evaluated, and typer reads them on Python 3.10 too.
 Impls = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--impl", metavar="FILE.py:FUNC", help="A function of yours, like a backend."),
 ]
 Cases = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--case", metavar="ID", help="A case; default: the op's first one over T or B."),
 ]
 Models = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--model", metavar="NAME|FILE", help="A model, .toml profile or config.json: its shapes."
     ),
 ]
 Pipelines = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--pipeline", metavar="NAME", help="Ops as one composite: dflash-verify."),
 ]
 Tokens = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--tokens", metavar="N,N,...", help="Tokens, or rows, of the cases."),
 ]
 Sweeps = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--sweep", metavar="NAME=V,V,...", help="Sizes, dtype, params ... to vary in the cases."
     ),
 ]
 Timers = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         "--timer", help="graph, events, kernel, wall; default: graph, kernel, wall; cpu: wall."
     ),
 ]
 Caches = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--cache", help="warm (default), cold."),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer samples and processes.")]
 Rigorous = Annotated[bool, typer.Option("--rigorous", help="More samples and processes.")]
 DeviceName = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--device", help="cpu, gpu, gpu:N or sim:ARCH (counts); default: gpu, else cpu."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Draw other inputs.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Judge strictly.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a case may take.")]
 Out = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option("--out", help="The artifact; default: in ./rocmoe-artifacts/."),
 ]
 TableName = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--table", help="list, model, or as posted: sglang, fused, flydsl, aiter, sampling."
     ),
@@ -71,7 +70,7 @@ Published = Annotated[
     bool, typer.Option("--published", help="Put published figures beside the run.")
 ]
 Stored = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option("--from", metavar="FILE", help="Measure nothing: the tables of an artifact."),
 ]
 Form = Annotated[OutputFormat, typer.Option("--format", help="How to print.")]

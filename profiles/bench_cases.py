@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.spec import OpSpec
-from rocmoe.profiles.model import load_model
-from rocmoe.profiles.suites import LADDER, find_axis, find_cases, list_model_cases
+from rocmoe.profiles.suites import LADDER, find_axis, find_cases, list_models_cases
 from rocmoe.profiles.sweep import expand_sweep, list_default_cases, parse_sweep
 
 #: Tokens, or rows, of a model where none are asked for: a processor takes seconds for the larger
@@ -57,6 +56,4 @@ def _name_tokens(spec: OpSpec, shapes: Shapes) -> list[str]:
 def _list_bases(spec: OpSpec, shapes: Shapes, kind: str) -> list[Case]:
     bases = find_cases(spec, shapes.cases, shapes.seed) if shapes.cases else []
     tokens = shapes.tokens or (QUICK_TOKENS if shapes.quick else TOKENS)[kind]
-    for model in map(load_model, shapes.models):
-        bases += list_model_cases(spec, model, tokens, shapes.seed)
-    return bases
+    return bases + list_models_cases(spec, shapes.models, tokens, shapes.seed)

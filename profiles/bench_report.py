@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rocmoe.ops.core.case import format_value
 from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, MeasurementStatus, Result
@@ -32,28 +33,33 @@ PUBLISHED = (
 def list_columns(artifact: Artifact) -> tuple[str, ...]:
     """The columns of `list_rows`: those of the timers that were used are among them, and counts
     where a simulator counted."""
-    start = ("op", "shape", "backend", "variant")
-    return (*start, *_list_time_columns(artifact), *_list_counted(artifact), "judged")
+    layout = _lay_out(artifact)
+    times: tuple[str, ...] = ()
+    if layout.timed:
+        peak = ["peak %"] if layout.hardware else []
+        floors = ("floor us", "x floor", *peak, "empty us")
+        headings = [HEADINGS[timer] for timer in layout.timers]
+        times = ("cache", *headings, "±%", *floors, "measured")
+    return ("op", "shape", "backend", "variant", *times, *layout.counted, "judged")
 
 
-def _list_time_columns(artifact: Artifact) -> tuple[str, ...]:
-    times = [HEADINGS[timer] for timer in _list_timers(artifact)]
-    if _list_counted(artifact) and not times:
-        return ()
-    return (
-        "cache",
-        *times,
-        "±%",
-        "floor us",
-        "x floor",
-        *_list_peak(artifact),
-        "empty us",
-        "measured",
-    )
+@dataclass(frozen=True)
+class _Layout:
+    """What all rows of an artifact share."""
+
+    timers: Sequence[str]
+    counted: Sequence[str]
+    hardware: Hardware | None
+
+    @property
+    def timed(self) -> bool:
+        """Whether there are columns of times: not where a simulator only counted."""
+        return bool(self.timers) or not self.counted
 
 
-def _list_peak(artifact: Artifact) -> tuple[str, ...]:
-    return ("peak %",) if _find_hardware(artifact) else ()
+def _lay_out(artifact: Artifact) -> _Layout:
+    counted = tuple(COUNTED) if any(result.counts for result in artifact.results) else ()
+    return _Layout(_list_timers(artifact), counted, _find_hardware(artifact))
 
 
 def _find_hardware(artifact: Artifact) -> Hardware | None:
@@ -63,20 +69,16 @@ def _find_hardware(artifact: Artifact) -> Hardware | None:
     return find_hardware(gpus[0].name, gpus[0].arch) if gpus else None
 
 
-def _list_counted(artifact: Artifact) -> tuple[str, ...]:
-    return tuple(COUNTED) if any(result.counts for result in artifact.results) else ()
-
-
 def list_rows(artifact: Artifact) -> list[list[str]]:
     """A row a result and cache state, and one a stage of a pipeline; the floors are those of the
     first timer that has them, and the interval is that of the first timer."""
-    timers = _list_timers(artifact)
+    layout = _lay_out(artifact)
     rows = []
     for result in artifact.results:
         taken = result.measurements or []
         for stage, cache in dict.fromkeys((e.stage, e.cache) for e in taken) or [("", "-")]:
             mine = [each for each in taken if (each.stage, each.cache) == (stage, cache)]
-            row = _describe(artifact, result, cache, mine, timers)
+            row = _describe(artifact, result, cache, mine, layout)
             rows.append([f"- {stage}", *row[1:]] if stage else row)
     return rows
 
@@ -86,17 +88,18 @@ def _describe(
     result: Result,
     cache: str,
     mine: Sequence[Measurement],
-    timers: Sequence[str],
+    layout: _Layout,
 ) -> list[str]:
     statuses = {each.status for each in mine}
-    hardware = _find_hardware(artifact)
+    stream, ratio, empty = _find_floors(mine)
     measured = [
         cache,
-        *(_find_time(mine, timer) for timer in timers),
+        *(_find_time(mine, timer) for timer in layout.timers),
         _find_interval(mine),
-        *_find_floors(mine)[:2],
-        *([_find_peak(mine, hardware)] if hardware else []),
-        *_find_floors(mine)[2:],
+        stream,
+        ratio,
+        *([_find_peak(mine, layout.hardware)] if layout.hardware else []),
+        empty,
         next((status for status in WORST if status in statuses), "-"),
     ]
     return [
@@ -104,8 +107,8 @@ def _describe(
         describe_shape(artifact, result.case),
         result.selector,
         "; ".join(result.variants) or "-",
-        *(measured if _list_time_columns(artifact) else ()),
-        *(format_count(result, COUNTED[heading]) for heading in _list_counted(artifact)),
+        *(measured if layout.timed else ()),
+        *(format_count(result, COUNTED[heading]) for heading in layout.counted),
         describe_verdict(result),
     ]
 

@@ -13,7 +13,7 @@ from rocmoe.ops.core.errors import InputsError, describe_error
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.simulator import Watch
-from rocmoe.ops.core.spec import Inputs, OpSpec, Outputs
+from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.ops.core.variants import noting
 from rocmoe.ops.core.workbench import Call, Workbench
 from rocmoe.profiles.artifact import Measurement
@@ -28,15 +28,14 @@ class Examination:
 
     counts: of the simulator, None on other devices.  variants: of the kernels that ran, where they
     are chosen from a table.  kernels: symbols of what a call ran on the device, where it was timed.
-    measurements: None where nothing was to be timed.  answers: to the first draw and to the second.
-    passed: digests of right answers, by the number of their draw.
+    measurements: None where nothing was to be timed.  passed: digests of right answers, by the
+    number of their draw.
     """
 
     verdict: Verdict
     counts: dict[str, float] | None = None
     variants: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] | None = None
-    answers: tuple[Outputs, ...] = ()
     passed: tuple[tuple[int, str], ...] = ()
     kernels: tuple[str, ...] = ()
 
@@ -73,8 +72,8 @@ def examine(
     again = bench.call(draws[0], poison=1)
     judged = spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)
     # A judge is a function of inputs and outputs: the same bits have the same verdict.
-    repeated = judged
-    if digest(first.outputs) != digest(again.outputs):
+    repeated, seen = judged, digest(first.outputs)
+    if seen != digest(again.outputs):
         repeated = spec.judge(draws[0], again.outputs, dtype=case.dtype, strict=strict)
     verdict = merge(
         _at_call(1, judged),
@@ -90,7 +89,8 @@ def examine(
         verdict = _look_again(spec, case, implementation, device, verdict)
     variants = tuple(dict.fromkeys(chosen))
     counts = count_launches(case, first.launches)
-    return Examination(verdict, counts, variants, answers=(first.outputs, second.outputs))
+    passed = ((0, seen), (1, digest(second.outputs))) if verdict.ok else ()
+    return Examination(verdict, counts, variants, passed=passed)
 
 
 def draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:

@@ -19,7 +19,7 @@ from rocmoe.profiles.suites import (
     check_suite,
     find_cases,
     list_cases,
-    list_model_cases,
+    list_models_cases,
 )
 
 
@@ -53,8 +53,7 @@ def make_request(
         split_selector(selector)
     if device is not None:
         parse_device(device)
-    for model in models:
-        load_model(model)
+    loaded = [load_model(model) for model in models]
     if tokens and not models:
         raise RocmoeError("--tokens is of models: --model NAME, or --case with other sizes")
     chosen = list(dict.fromkeys(ops or [parse_case(text).op for text in cases]))
@@ -62,7 +61,7 @@ def make_request(
         chosen = _choose_op_of_impls(chosen, impls)
     selectors = [*backends, *(f"user:{impl}" for impl in impls)]
     served = chosen or _list_served(selectors)
-    used = [op for op in served if any(uses_op(load_model(model), load_op(op)) for model in models)]
+    used = [op for op in served if any(uses_op(model, load_op(op)) for model in loaded)]
     return Request(
         command=command,
         ops=served if chosen or not models else used,
@@ -106,12 +105,7 @@ def _list_request_cases(spec: OpSpec, request: Request) -> list[Case]:
     if not request.models:
         return list_cases(spec, request.suite, request.seed)
     tokens = request.tokens or TOKENS[request.suite] or QUICK_TOKENS
-    cases = [
-        case
-        for model in map(load_model, request.models)
-        for case in list_model_cases(spec, model, tokens, request.seed)
-    ]
-    return list({case.id: case for case in cases}.values())
+    return list_models_cases(spec, request.models, tokens, request.seed)
 
 
 def plan_cases(request: Request) -> list[tuple[OpSpec, Case]]:

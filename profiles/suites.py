@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.errors import RocmoeError, unknown
@@ -94,6 +94,18 @@ def list_model_cases(
     left_out = list_left_out(spec, model, tokens)
     rows = [make_model_row(spec, model, count) for count in tokens if count not in left_out]
     return [spec.make_case(row, seed) for row in rows if row is not None]
+
+
+def list_models_cases(
+    spec: OpSpec, models: Iterable[str], tokens: Sequence[int], seed: int
+) -> list[Case]:
+    """`list_model_cases` of several models by name or path, each case once."""
+    cases = [
+        case
+        for model in map(load_model, models)
+        for case in list_model_cases(spec, model, tokens, seed)
+    ]
+    return list({case.id: case for case in cases}.values())
 
 
 def list_left_out(spec: OpSpec, model: Model, tokens: Sequence[int]) -> list[int]:

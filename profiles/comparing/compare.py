@@ -15,7 +15,7 @@ from rocmoe.profiles.bench_cases import Shapes
 from rocmoe.profiles.comparing.comparison import compare_results, list_comparisons
 from rocmoe.profiles.job import Job, Reply, Timing
 from rocmoe.profiles.measuring.efforts import Rounds, load_effort
-from rocmoe.profiles.measuring.rounds import merge_results
+from rocmoe.profiles.measuring.rounds import merge_results, run_counted
 from rocmoe.profiles.outcome import Exit, judge_run
 from rocmoe.profiles.pool import Pool
 from rocmoe.profiles.stream import Recorder
@@ -88,12 +88,11 @@ class _Match:
             msgspec.structs.replace(run.make_job(self._strict), timing=None) for run in self._plan
         ]
 
-        def keep(index: int, reply: Reply) -> None:
+        def keep(index: int, reply: Reply) -> Result:
             run = self._plan[index]
-            self._put(run.key, run.make_result(reply))
-            self._on_progress(self._results[run.key], len(self._results), len(jobs))
+            return self._put(run.key, run.make_result(reply))
 
-        self._pool.run(jobs, keep)
+        run_counted(self._pool, jobs, keep, self._on_progress)
 
     def time(self, rounds: Rounds) -> None:
         """Rounds over the cases on which at least two passed."""
@@ -131,19 +130,17 @@ class _Match:
             duel.make_job(self._strict, [*self._passed.get(duel.runs[0].case.id, ())])
             for duel in duels
         ]
-        done = 0
 
-        def keep(index: int, reply: Reply) -> None:
-            nonlocal done
-            done += 1
-            self._keep_turns(duels[index], reply)
-            self._on_progress(self._results[duels[index].runs[0].key], done, len(jobs))
+        def keep(index: int, reply: Reply) -> Result:
+            return self._keep_turns(duels[index], reply)
 
-        self._pool.run(jobs, keep)
+        run_counted(self._pool, jobs, keep, self._on_progress)
 
-    def _keep_turns(self, duel: Duel, reply: Reply) -> None:
-        """A reply a run; where a call raised or the process died, nobody knows whose fault it was,
-        and it is everybody's."""
+    def _keep_turns(self, duel: Duel, reply: Reply) -> Result:
+        """The first run's result, of a reply a run.
+
+        Where a call raised or the process died, nobody knows whose fault it was: it is everybody's.
+        """
         if not reply.turns:
             names = ", ".join(run.selector for run in duel.runs)
             reply = msgspec.structs.replace(reply, reason=f"as {names} took turns: {reply.reason}")
@@ -153,10 +150,12 @@ class _Match:
             first = not known.measurements and result.status == "pass"
             self._put(run.key, _begin(known, result) if first else merge_results(known, result))
             self._passed.setdefault(run.case.id, set()).update(turn.passed)
+        return self._results[duel.runs[0].key]
 
-    def _put(self, key: tuple[str, str], result: Result) -> None:
+    def _put(self, key: tuple[str, str], result: Result) -> Result:
         self._results[key] = result
         self._recorder.put(result)
+        return result
 
 
 def _begin(judged: Result, timed: Result) -> Result:

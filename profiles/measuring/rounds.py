@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from rocmoe.profiles.artifact import Measurement, Result
+from rocmoe.profiles.artifact import Artifact, CheckRecord, Measurement, Result
 from rocmoe.profiles.job import Job, Reply
 from rocmoe.profiles.measuring.aftercheck import CHECK
 from rocmoe.profiles.measuring.efforts import Rounds, are_settled
 from rocmoe.profiles.measuring.measurement import invalidate, merge_measurements
 from rocmoe.profiles.pool import Pool
 from rocmoe.profiles.stream import Recorder
+from rocmoe.profiles.validation import OnProgress
 
 
 class TimedRun(Protocol):
@@ -27,10 +28,6 @@ class TimedRun(Protocol):
     def make_result(self, reply: Reply) -> Result: ...
 
 
-#: Called with a result, how many jobs are done and how many there may be.
-OnProgress = Callable[[Result, int, int], None]
-
-
 def run_rounds(
     pool: Pool,
     plan: Sequence[TimedRun],
@@ -38,7 +35,7 @@ def run_rounds(
     rounds: Rounds,
     recorder: Recorder,
     on_progress: OnProgress,
-) -> Any:
+) -> Artifact:
     """Run every plan's job in as many processes as it needs, and finish the recorder.
 
     A round goes over all that is not settled, every other one backwards, so that what drifts is
@@ -64,16 +61,29 @@ def _run_round(
     pool: Pool, todo: Sequence[TimedRun], strict: bool, book: _Book, on_progress: OnProgress
 ) -> None:
     jobs = [run.make_job(strict, book.passed.get(run.key, ())) for run in todo]
+
+    def keep(index: int, reply: Reply) -> Result:
+        run = todo[index]
+        return book.keep(run.key, run.make_result(reply), reply.passed)
+
+    run_counted(pool, jobs, keep, on_progress)
+
+
+def run_counted(
+    pool: Pool,
+    jobs: Sequence[Job],
+    keep: Callable[[int, Reply], Result],
+    on_progress: OnProgress,
+) -> None:
+    """Run jobs, and tell of each that is done: of what `keep` makes of its reply."""
     done = 0
 
-    def keep(index: int, reply: Reply) -> None:
+    def count(index: int, reply: Reply) -> None:
         nonlocal done
         done += 1
-        run = todo[index]
-        result = book.keep(run.key, run.make_result(reply), reply.passed)
-        on_progress(result, done, len(todo))
+        on_progress(keep(index, reply), done, len(jobs))
 
-    pool.run(jobs, keep)
+    pool.run(jobs, count)
 
 
 class _Book:
@@ -119,7 +129,7 @@ def _merge(known: Sequence[Measurement], later: Sequence[Measurement]) -> list[M
     return [merge_measurements([each, found[each.timer, each.cache, each.stage]]) for each in known]
 
 
-def _replace_check(known: Result, later: Result) -> list[Any]:
+def _replace_check(known: Result, later: Result) -> list[CheckRecord]:
     """The checks of the first process, and of what the last timed calls answered the newest."""
     newest = [check for check in later.checks if check.name == CHECK]
     return [*(check for check in known.checks if not newest or check.name != CHECK), *newest]

@@ -19,7 +19,6 @@ from rocmoe.profiles.measuring.efforts import load_effort
 from rocmoe.profiles.measuring.measurement import invalidate
 from rocmoe.profiles.measuring.side_work import UnseenError
 from rocmoe.profiles.measuring.stand import Stand, measure_in_turns
-from rocmoe.references.judging.elementwise import digest
 from rocmoe.references.judging.verdict import Check, Verdict, merge
 
 #: The check that all work of a call is on the stream that is timed, or on what that waits for.
@@ -50,8 +49,7 @@ def examine_and_time(
     with _using(device):
         effort = load_effort(timing.effort).effort
         stand = Stand(spec, case, implementation, device, draws, strict, effort=effort)
-        answers = enumerate(examined.answers if examined else ())
-        stand.after.passed |= {*timing.passed, *((draw, digest(each)) for draw, each in answers)}
+        stand.after.passed |= {*timing.passed, *(examined.passed if examined else ())}
         inspected = _inspect(stand) if examined else None
         measurements = stand.measure(timing)
     return _join(examined, stand.after, measurements, inspected)
@@ -72,7 +70,7 @@ def _join(
         verdict = merge(examined.verdict, verdict)
     return replace(
         examined or Examination(verdict), verdict=verdict, measurements=tuple(measurements),
-        answers=(), passed=tuple(sorted(after.passed)),
+        passed=tuple(sorted(after.passed)),
         kernels=inspected.kernels if inspected else (),
     )  # fmt: skip
 
