@@ -52,10 +52,14 @@ class Activity:
 
 @dataclass(frozen=True)
 class Captured:
-    """A graph: what launches it, and what its last calls returned, the very last one at the end."""
+    """A graph: what launches it, and what its last calls returned, the very last one at the end.
+
+    stream: that it was captured on, of a machine that has streams.
+    """
 
     replay: Callable[[], None]
     returned: list[Any]
+    stream: Any = None
 
 
 class Machine(Protocol):
@@ -166,20 +170,30 @@ class Gpu(Host):
             end.synchronize()
         return CLOCK_TICKS / (float(start.elapsed_time(end)) * 1000.0)
 
-    def capture(self, calls: Iterable[Callable[[], Any]], keep: int) -> Captured:
+    def capture(
+        self, calls: Iterable[Callable[[], Any]], keep: int, graph: Any = None, pool: Any = None
+    ) -> Captured:
+        """As of an `Accelerator`; graph: torch's to capture into; pool: of another one's memory."""
         calls = list(calls)
-        graph, side = self._cuda.CUDAGraph(), self._cuda.Stream()
+        graph = self._cuda.CUDAGraph() if graph is None else graph
+        side = self._cuda.Stream()
         side.wait_stream(self._cuda.current_stream())
         returned: deque[Any] = deque(maxlen=keep)
         with self._cuda.stream(side):
             for call in calls[:WARM_UP_CALLS]:
                 call()
             self.synchronize()
-            self._record(graph, calls, returned)
+            self._record(graph, calls, returned, pool)
         self._cuda.current_stream().wait_stream(side)
-        return Captured(graph.replay, list(returned))
+        return Captured(graph.replay, list(returned), side)
 
-    def _record(self, graph: Any, calls: list[Callable[[], Any]], returned: deque[Any]) -> None:
+    def _record(
+        self,
+        graph: Any,
+        calls: list[Callable[[], Any]],
+        returned: deque[Any],
+        pool: Any = None,
+    ) -> None:
         """Unlike `torch.cuda.graph` this collects no garbage and empties no cache, a tenth of a
         second each time; no garbage is collected meanwhile either, which could free memory."""
         collecting = gc.isenabled()
@@ -187,7 +201,7 @@ class Gpu(Host):
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("error", message=".*Graph is empty")
-                graph.capture_begin()
+                graph.capture_begin() if pool is None else graph.capture_begin(pool=pool)
                 try:
                     for call in calls:
                         returned.append(call())
