@@ -2,8 +2,10 @@
 
     python -m rocmoe.profiles.profiling.child CASE SELECTOR DEVICE CALLS
 
-The inputs are drawn and laid out and the kernels compiled before the calls to look at, which a
-marker surrounds where torch has the GPU's library of markers.  What they answer is not judged here.
+The inputs are drawn and laid out and the kernels compiled before the calls to look at.  An empty
+kernel is launched ahead of these, by which `calls.keep_calls` tells them from all others, and a
+marker surrounds them where torch has the GPU's library of markers, for people who look at the
+trace.  What they answer is not judged here.
 Exit codes: 0, or 2 after one line on standard error.
 """
 
@@ -19,10 +21,11 @@ from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import Device, parse_device
 from rocmoe.ops.core.errors import RocmoeError, describe_error
 from rocmoe.ops.core.implementation import Implementation
-from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.spec import OpSpec, load_op
-from rocmoe.ops.core.workbench import Workbench
-from rocmoe.profiles.measuring.machine import WARM_UP_CALLS
+from rocmoe.profiles.measuring.flush import can_stream
+from rocmoe.profiles.measuring.side_work import make_marker
+from rocmoe.profiles.profiling.calls import DELIMITERS
+from rocmoe.profiles.profiling.preparation import prepare_call, select_device, synchronize
 from rocmoe.profiles.profiling.rocprofv3_outcome import CHILD_PREFIX
 
 #: The message of the range around the calls to look at.
@@ -55,19 +58,14 @@ def run_case(case: Case, selector: str, device: Device, calls: int) -> None:
     """
     spec = load_op(case.op)
     implementation = find_implementation(spec, case, selector, device)
-    if device.kind == "gpu":
-        import torch
-
-        torch.cuda.set_device(device.index)
-    bench = Workbench(spec, case, implementation, device)
-    call = bench.prepare(draw_inputs(spec, case), poison=0)
-    for _ in range(WARM_UP_CALLS):  # the first ones compile and choose kernels, and find memory
-        call()
-    _synchronize(device)
+    spec = implementation.restate(spec, case)
+    select_device(device)
+    call = prepare_call(spec, case, implementation, device)
+    delimit(device)
     with mark(device):
         for _ in range(calls):
             call()
-        _synchronize(device)
+        synchronize(device)
 
 
 def find_implementation(spec: OpSpec, case: Case, selector: str, device: Device) -> Implementation:
@@ -81,9 +79,20 @@ def find_implementation(spec: OpSpec, case: Case, selector: str, device: Device)
     implementation = backend.find(spec, variant)
     if implementation is None:
         raise RocmoeError(f"{name} has no {spec.name}; see `rocmoe list backends`")
+    if absence := implementation.find_absence():
+        raise RocmoeError(absence)
     if refusal := implementation.find_refusal(case, device):
         raise RocmoeError(f"{selector} refuses {case.id}: {refusal}")
     return implementation
+
+
+def delimit(device: Device) -> None:
+    """Launch the empty kernel ahead of the calls, where there is Triton to compile it."""
+    if can_stream(device):
+        launch_empty = make_marker(device)
+        for _ in range(DELIMITERS):
+            launch_empty()
+        synchronize(device)
 
 
 @contextmanager
@@ -112,13 +121,6 @@ def _push(device: Device) -> Any | None:
     except (RuntimeError, OSError, AttributeError):
         return None
     return markers
-
-
-def _synchronize(device: Device) -> None:
-    if device.kind == "gpu":
-        import torch
-
-        torch.cuda.synchronize(device.index)
 
 
 def _parse(arguments: Sequence[str]) -> tuple[Case, str, Device, int]:

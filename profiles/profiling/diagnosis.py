@@ -35,7 +35,8 @@ class Evidence:
 
     time_us: of a launch while nothing was counted.  empty_us: of a kernel that does nothing, by
     the same timer.  moved_bytes: behind L2 by counters, or what has to be moved at least.
-    operations: of vector instructions, in floating point.  cold: no input was in a cache.
+    operations: of vector instructions, in floating point.  at_least: bytes and operations are what
+    the op needs, not what was counted.  workgroups: of a launch.  cold: no input was in a cache.
     dram_reads, valu_busy, lds_busy, lds_bank_conflict, waiting: 0 to 1, as `METRICS` defines them.
     """
 
@@ -43,6 +44,8 @@ class Evidence:
     empty_us: float | None = None
     moved_bytes: float | None = None
     operations: float | None = None
+    at_least: bool = False
+    workgroups: int | None = None
     cold: bool | None = None
     dram_reads: float | None = None
     valu_busy: float | None = None
@@ -61,9 +64,10 @@ def gather_evidence(
     empty_us: float | None = None,
     moved_bytes: float | None = None,
     operations: float | None = None,
+    workgroups: int | None = None,
     cold: bool | None = None,
 ) -> Evidence:
-    """What some metrics say; bytes that were counted go before `moved_bytes`."""
+    """What some metrics say; bytes that were counted go before `moved_bytes`, the least."""
     values: Mapping[str, float | None] = {answer.metric: answer.value for answer in answers}
     counted = values.get("fabric_bytes")
     percents = {name: values.get(name) for name in _SHARES}
@@ -72,6 +76,8 @@ def gather_evidence(
         empty_us=empty_us,
         moved_bytes=moved_bytes if counted is None else counted,
         operations=operations,
+        at_least=counted is None and moved_bytes is not None,
+        workgroups=workgroups,
         cold=cold,
         **{name: None if value is None else value / 100 for name, value in percents.items()},
     )
@@ -97,13 +103,13 @@ class Roofline:
     roof_share: float | None
 
 
-def find_roofline(evidence: Evidence, hardware: Hardware) -> Roofline:
+def find_roofline(evidence: Evidence, hardware: Hardware | None) -> Roofline:
     """The place of a kernel; a share over 1 is of a cache.  ValueError for a time of 0 or less."""
     time_us, moved, done = evidence.time_us, evidence.moved_bytes, evidence.operations
     if time_us <= 0:
         raise ValueError(f"a kernel of {time_us} us")
-    peak = hardware.fp32_tflops
-    memory = None if moved is None else find_peak_share(moved, time_us, hardware)
+    peak = hardware.fp32_tflops if hardware else None
+    memory = find_peak_share(moved, time_us, hardware) if hardware and moved is not None else None
     compute = None if done is None or peak is None else done / (time_us * peak * 1e6)
     shares = [share for share in (memory, compute) if share is not None]
     roof: Literal["memory", "compute"] | None = None
@@ -111,7 +117,7 @@ def find_roofline(evidence: Evidence, hardware: Hardware) -> Roofline:
         roof = "memory" if memory == max(shares) else "compute"
     return Roofline(
         intensity=done / moved if done is not None and moved else None,
-        ridge=None if peak is None else peak * 1e3 / hardware.memory_gb_per_s,
+        ridge=peak * 1e3 / hardware.memory_gb_per_s if hardware and peak is not None else None,
         gb_per_s=None if moved is None else moved / (time_us * 1e3),
         tflops=None if done is None else done / (time_us * 1e6),
         memory_share=memory,
@@ -148,12 +154,26 @@ def diagnose(evidence: Evidence, hardware: Hardware) -> Diagnosis:
         kind, reason = found
         return Diagnosis(kind, f"{kind}: {reason}", numbers)
     missing = _list_missing(evidence, roofline)
-    seen = ", ".join(f"{name} {value:.0%}" for name, value in _list_shares(evidence, roofline))
+    seen = ", ".join(
+        [
+            *(f"{name} {value:.0%}" for name, value in _list_shares(evidence, roofline)),
+            *_tell_idle(evidence, hardware),
+        ]
+    )
     if missing:
         words = f"undecided: {', '.join(missing)} {NOT_COLLECTED}" + (f"; {seen}" if seen else "")
     else:
         words = f"undecided: nothing stands out: {seen}"
     return Diagnosis("undecided", words, numbers, tuple(missing))
+
+
+def _tell_idle(evidence: Evidence, hardware: Hardware) -> list[str]:
+    """What is certain of a launch with fewer workgroups than there are compute units."""
+    units = hardware.compute_units
+    if evidence.workgroups is None or evidence.workgroups >= units:
+        return []
+    return [f"{evidence.workgroups} workgroups leave {units - evidence.workgroups} of {units} "
+            "compute units idle"]  # fmt: skip
 
 
 def _find_launch(evidence: Evidence) -> tuple[Kind, str] | None:
@@ -170,7 +190,9 @@ def _find_resource(
     found: list[tuple[float, Kind, str]] = []
     share = _find_memory_share(evidence, roofline, hardware)
     if share is not None and share >= BOUND_SHARE:
-        words = f"{roofline.gb_per_s:.0f} GB/s, {share:.0%} of {hardware.memory_gb_per_s:.0f}"
+        least = "at least " if evidence.at_least else ""
+        rate = f"{roofline.gb_per_s:.0f} GB/s"
+        words = f"{least}{rate}, {share:.0%} of {hardware.memory_gb_per_s:.0f}"
         found.append((share, "HBM-bound", words))
     if (evidence.lds_busy or 0) >= BOUND_SHARE:
         busy = evidence.lds_busy or 0
@@ -237,9 +259,10 @@ def _list_missing(evidence: Evidence, roofline: Roofline) -> list[str]:
 
 
 def _list_shares(evidence: Evidence, roofline: Roofline) -> list[tuple[str, float]]:
+    least = " at least" if evidence.at_least else ""
     shares = {
-        "memory": roofline.memory_share,
-        "FP32": roofline.compute_share,
+        f"memory{least}": roofline.memory_share,
+        f"FP32{least}": roofline.compute_share,
         "vector units": evidence.valu_busy,
         "LDS": evidence.lds_busy,
         "bank conflicts": evidence.lds_bank_conflict,
@@ -255,6 +278,7 @@ def _list_numbers(evidence: Evidence, roofline: Roofline) -> Mapping[str, float]
         "empty_us": evidence.empty_us,
         "moved_bytes": evidence.moved_bytes,
         "operations": evidence.operations,
+        "workgroups": evidence.workgroups,
         "memory_share": roofline.memory_share,
         "compute_share": roofline.compute_share,
         **{name: getattr(evidence, name) for name in _SHARES},

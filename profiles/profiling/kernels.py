@@ -22,6 +22,8 @@ _HIDDEN = re.compile(r"\x00(\d+)\x00")
 #: A return type with parentheses of its own.
 _DECLTYPE = re.compile(r"\bdecltype\([^()]*\)\s*")
 _NUMBER = re.compile(r"\d+")
+#: What torch's profiler calls work that is no kernel: `Memcpy DtoD (Device -> Device)`.
+_COPY = re.compile(r"Mem(cpy|set) [^(]*\(")
 
 
 def short_name(name: str) -> str:
@@ -31,6 +33,8 @@ def short_name(name: str) -> str:
     is read as far as its namespaces and its own name.
     """
     plain = _SUFFIX.sub("", name.strip())
+    if _COPY.match(plain):
+        return plain.partition("(")[0].strip()
     if plain.startswith("_Z"):
         return _read_mangled(plain) or plain
     operators: list[str] = []
@@ -78,19 +82,27 @@ def find_kernels(dispatches: Iterable[Dispatch], pattern: str) -> list[Dispatch]
 
     Names are those as told, short, and mangled.  Raises `RocmoeError` where there is none.
     """
-    known = [(each, _list_names(each)) for each in dispatches]
-    found = [each for each, names in known if any(pattern in name for name in names)]
-    if found:
+    launches = list(dispatches)
+    found = match_names(pattern, [_list_names(each) for each in launches])
+    if not any(found):
+        raise unknown("kernel", pattern, {short_name(each.kernel) for each in launches})
+    return [each for each, fits in zip(launches, found, strict=True) if fits]
+
+
+def match_names(pattern: str, names: Sequence[Sequence[str]]) -> list[bool]:
+    """Which of some things have a pattern in one of their names; if none, which have it as a regex.
+
+    Raises `RocmoeError` for what is neither a part of any name nor a regular expression.
+    """
+    found = [any(pattern in name for name in each) for each in names]
+    if any(found):
         return found
     try:
         regex = re.compile(pattern)
     except re.error as error:
         raise RocmoeError(f"kernel {pattern!r}: found neither a part of a name nor a regular "
                           f"expression ({error})") from None  # fmt: skip
-    found = [each for each, names in known if any(map(regex.search, names))]
-    if not found:
-        raise unknown("kernel", pattern, {short_name(each.kernel) for each, _ in known})
-    return found
+    return [any(map(regex.search, each)) for each in names]
 
 
 def _list_names(dispatch: Dispatch) -> list[str]:
@@ -103,7 +115,7 @@ class Kernel:
     """All launches of a kernel with one size.
 
     durations_ns: of those while nothing was counted; counted_ns: of the others.  counts: medians
-    by counter.  Registers and LDS are None where launches differ, or nothing tells.
+    by counter.  Registers, LDS and occupancy are None where launches differ, or nothing tells.
     """
 
     name: str
@@ -122,6 +134,14 @@ class Kernel:
     accum_vgprs: int | None
     total_vgprs: int | None
     sgprs: int | None
+    wave_size: int | None
+    occupancy: float | None
+    waves_per_cu: float | None
+
+    @property
+    def blocks(self) -> int | None:
+        """Workgroups of a launch, None where launches differ."""
+        return _agree(launch.blocks for launch in self.launches)
 
     @property
     def median_ns(self) -> float | None:
@@ -143,7 +163,7 @@ class Kernel:
 
 _FIELDS = (
     "lds_bytes", "static_lds_bytes", "scratch_bytes", "vgprs", "accum_vgprs", "total_vgprs",
-    "sgprs",
+    "sgprs", "wave_size", "occupancy", "waves_per_cu",
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from rocmoe.profiles.tools import Machine
 OUTPUT = ("--output-format", "csv", "json")
 PREFIX = "rocmoe"
 TIMES = "times"
+#: The command line of a run, in its folder.
+COMMAND = "command.txt"
 #: What is read of a standard error, from its end.
 STDERR_BYTES = 1 << 20
 #: A killed process is gone within this, unless the kernel driver holds it.
@@ -172,7 +174,7 @@ def _run(
 ) -> ToolRun:
     folder.mkdir(parents=True)
     line = build_command(tool, command, folder, counters)
-    (folder / "command.txt").write_text(shlex.join(line) + "\n", encoding="utf-8")
+    (folder / COMMAND).write_text(shlex.join(line) + "\n", encoding="utf-8")
     code = _wait_for(line, folder, seconds, machine.environ)
     stderr = _read_end(folder / "stderr.txt")
     files = list_files(folder)

@@ -29,6 +29,8 @@ HARMLESS = re.compile(r"^E\d{8} .*Opened result file: |munmap failed: Invalid [A
 TAIL_LINES = 20
 #: How the one line of rocmoe's own program begins that says why it failed, and what to do.
 CHILD_PREFIX = "rocmoe: "
+#: How the line begins for a program that failed without a word that is known.
+BY_ITSELF = "the profiled program"
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def _explain_exit(ended: Ended, words: Mapping[str, str]) -> str:
     how = f"died of {name}" if name else f"failed by itself with exit status {ended.returncode}"
     said = find_last_lines(ended.stderr, 1).strip()
     said = f": {said[:200]}" if said else ""
-    return f"the profiled program {how}{said}; run it without the profiler first"
+    return f"{BY_ITSELF} {how}{said}; run it without the profiler first"
 
 
 def _find_signal(code: int) -> str | None:

@@ -21,6 +21,8 @@ class Dispatch:
     with the machine.  lds_bytes: of a workgroup, as launched; static_lds_bytes: what the code
     itself declares.  scratch_bytes: a lane.  vgprs, accum_vgprs: registers a lane; total_vgprs: of
     both kinds, which is what is allocated.
+    occupancy: percent of the wave slots that are filled at most, where the tool estimates it;
+    waves_per_cu: of the launch, over all compute units.
     counted: counters were collected meanwhile, which serialises launches and makes them slower.
     doubts: what is not to be relied on: `overlap`, or the name of a field.
     """
@@ -45,6 +47,8 @@ class Dispatch:
     total_vgprs: int | None = None
     sgprs: int | None = None
     wave_size: int | None = None
+    occupancy: float | None = None
+    waves_per_cu: float | None = None
     counted: bool = False
     doubts: tuple[str, ...] = ()
 

@@ -21,15 +21,15 @@ def test_json_has_all_tables(rocmoe):
     assert others[-1]["title"] == "What holds each back"
 
 
-def test_nothing_to_read_is_one_line(rocmoe, tmp_path):
-    for arguments, said in (
-        (["--from", tmp_path], "found no .db, .json or .csv file"),
-        (["--from", tmp_path / "gone"], "found nothing"),
-        (["--from", FIXTURES / "v63", "--kernel", "divid_kernel"], "divide_kernel"),
-        (["--from", FIXTURES / "v63", "--hardware", "mi300"], "unknown hardware 'mi300'"),
-        ([], "Missing option '--from'"),
+def test_what_cannot_be_read_or_profiled_is_one_line(rocmoe, tmp_path):
+    no_gpu = ("topk_softmax", "--model", "deepseek-v3", "--tokens", "16,4096")
+    for arguments, said, code in (
+        (["--from", FIXTURES / "v63", "topk_softmax"], "measures nothing, but found", 2),
+        (["topk_softmax", "--device", "cpu"], "--device cpu: profilers look at a GPU", 2),
+        (no_gpu, "torch sees no GPU here, so there is nothing to profile", 4),
     ):
-        done = rocmoe("profile", *arguments)
-        assert done.returncode == 2, done.stdout
+        done = rocmoe("profile", *arguments, env={"PATH": "/usr/bin", "CUDA_VISIBLE_DEVICES": ""})
+        assert done.returncode == code, done.stdout + done.stderr
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1
+        assert not (tmp_path / "rocmoe-artifacts").exists()

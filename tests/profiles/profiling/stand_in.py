@@ -7,6 +7,8 @@ takes its exit status, as rocprofv3 does, which replaces itself by the program.
     STAND_IN_VERSION    of ROCm: 6.2, 6.4, 7.0 or 7.2.4
     STAND_IN_SITUATION  a word of SITUATIONS; several are separated by blanks
     STAND_IN_UNKNOWN    counters that the GPU does not have
+    STAND_IN_KERNELS    what the GPU runs, in order: JSON of [[name, nanoseconds], ...]
+    STAND_IN_VALUES     what counters come to in a launch: JSON by name
     STAND_IN_LOG        a file that gets a line of JSON a start: its arguments
 """
 
@@ -37,7 +39,7 @@ SITUATIONS = {
 }
 #: Counters that a block has at a time, and those that derived ones take.
 SLOTS = {"SQ": 8, "TA": 2, "TD": 2, "TCP": 4, "TCC": 4, "GRBM": 2}
-DERIVED = {"FETCH_SIZE": ("TCC", 3), "WRITE_SIZE": ("TCC", 2)}
+DERIVED = {"FETCH_SIZE": ("TCC", 3), "WRITE_SIZE": ("TCC", 2), "VALUBusy": ("SQ", 1)}
 LOGGED = "20250904 21:02:16.242980 1234567 "
 
 

@@ -1,7 +1,9 @@
 """The tables that the stand-in for rocprofv3 writes, in the shape of each version."""
 
+import json
 import os
 
+#: What the GPU runs, in order, where STAND_IN_KERNELS does not tell: names and nanoseconds.
 KERNELS = (
     ("void addition_kernel<float>(float*, float const*, int, int)", 13408),
     ("last(int*)", 9000),
@@ -9,6 +11,16 @@ KERNELS = (
 GRID, GROUP = 1048576, 64
 #: Of each counter, as the dies of an MI300X have them.
 INSTANCES = 8
+
+
+def list_kernels():
+    told = os.environ.get("STAND_IN_KERNELS")
+    return json.loads(told) if told else KERNELS
+
+
+def find_value(counter):
+    """What a counter comes to in a launch: as many as there are workgroups, if nothing tells."""
+    return json.loads(os.environ.get("STAND_IN_VALUES", "{}")).get(counter, GRID / GROUP)
 
 
 def is_at_least(version):
@@ -30,7 +42,7 @@ def name_agent():
 
 def list_dispatches():
     start = 1550151853029637
-    for name, ns in KERNELS:
+    for name, ns in list_kernels():
         yield name, start, start + ns
         start += 100000
 
@@ -62,11 +74,12 @@ def make_trace():
 def make_stats(domain=None):
     columns = ["Calls", "TotalDurationNs", "AverageNs", "Percentage", "MinNs", "MaxNs", "StdDev"]
     yield ["Name", *columns]
-    total = sum(ns for _, ns in KERNELS)
+    kernels = list_kernels()
+    total = sum(ns for _, ns in kernels)
     if domain:
-        yield [domain, len(KERNELS), total, total / len(KERNELS), 100.0, 9, 13408, 0.0]
+        yield [domain, len(kernels), total, total / len(kernels), 100.0, 9, 13408, 0.0]
         return
-    for name, ns in KERNELS:
+    for name, ns in list_kernels():
         yield [name, 1, ns, float(ns), 100.0 * ns / total, ns, ns, 0.0]
 
 
@@ -85,7 +98,7 @@ def make_counts(counters, pid):
             yield [
                 *(number, number, name_agent(), 1, pid, pid),
                 *(GRID, *([number] if new else []), name, GROUP, 0, 0, 8),
-                *(*([0] if new else []), 16, counter, float(GRID // GROUP)),
+                *(*([0] if new else []), 16, counter, float(find_value(counter))),
                 *([start, end] if new else []),
             ]
 
@@ -120,11 +133,11 @@ def make_tree(pid, command, traced, counters):
             "arch_vgpr_count": 8,
             "accum_vgpr_count": 0,
         }
-        for number, (name, _) in enumerate([("", 0), *KERNELS])
+        for number, (name, _) in enumerate([("", 0), *list_kernels()])
     ]
     values = [
-        {"counter_id": {"handle": number}, "value": GRID / GROUP / INSTANCES}
-        for number in range(len(counters))
+        {"counter_id": {"handle": number}, "value": find_value(counter) / INSTANCES}
+        for number, counter in enumerate(counters)
         for _ in range(INSTANCES)
     ]
     collected = [{"dispatch_data": each, "records": values} for each in make_launches(pid)]

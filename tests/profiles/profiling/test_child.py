@@ -9,6 +9,7 @@ from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.profiles.measuring.machine import WARM_UP_CALLS
 from rocmoe.profiles.profiling import child
+from rocmoe.profiles.profiling.calls import DELIMITERS
 
 CASE = "topk_softmax:T=4,E=8,k=2:fp32:renormalize=true:normal:contiguous"
 
@@ -35,17 +36,20 @@ def gpu(events, monkeypatch):
     monkeypatch.setattr(Device, "find_absence", lambda self: None)
     for name in ("set_device", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, lambda index, name=name: events.append((name, index)))
+    monkeypatch.setattr(child, "make_marker", lambda device: lambda: events.append("empty"))
+    monkeypatch.setattr(child, "can_stream", lambda device: device.kind == "gpu")
     markers = torch.cuda.nvtx
     monkeypatch.setattr(markers, "range_push", lambda message: events.append(message))
     monkeypatch.setattr(markers, "range_pop", lambda: events.append("pop"))
     return events
 
 
-def test_the_calls_stand_between_markers_behind_the_warm_up(gpu):
+def test_the_calls_stand_behind_the_warm_up_and_empty_kernels_between_markers(gpu):
     assert child.main([CASE, "torch", "gpu:1", "5"]) == 0
     wait = ("synchronize", 1)
     assert gpu == [
         *(("set_device", 1), *["call"] * WARM_UP_CALLS, wait),
+        *(*["empty"] * DELIMITERS, wait),
         *(child.MARKER, *["call"] * 5, wait, "pop"),
     ]
 
@@ -59,6 +63,13 @@ def test_without_markers_the_calls_are_made_all_the_same(gpu, monkeypatch, error
     assert child.main([CASE, "torch", "gpu", "2"]) == 0
     assert gpu.count("call") == WARM_UP_CALLS + 2
     assert "pop" not in gpu
+
+
+def test_without_triton_there_are_no_empty_kernels(gpu, monkeypatch):
+    monkeypatch.setattr(child, "can_stream", lambda device: False)
+    assert child.main([CASE, "torch", "gpu", "1"]) == 0
+    assert "empty" not in gpu
+    assert gpu.count("call") == WARM_UP_CALLS + 1
 
 
 def test_the_range_ends_where_a_call_raises(gpu, capsys):
@@ -119,6 +130,13 @@ def test_a_reason_of_several_lines_is_one_line(events, monkeypatch, capsys):
     )
     assert child.main([CASE, "torch", "cpu", "1"]) == 2
     assert capsys.readouterr().err == "rocmoe: no library of that name; do this\n"
+
+
+def test_an_implementation_whose_library_is_not_here_says_so(events, monkeypatch, capsys):
+    monkeypatch.setattr(Implementation, "find_absence", lambda self: "no such library; install it")
+    assert child.main([CASE, "torch", "cpu", "1"]) == 2
+    assert capsys.readouterr().err == "rocmoe: no such library; install it\n"
+    assert events == []
 
 
 def test_the_real_program_runs_under_the_real_driver(stage):

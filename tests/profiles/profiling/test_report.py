@@ -1,9 +1,22 @@
 """A profile as tables."""
 
+from pathlib import Path
+
 import pytest
 
 from rocmoe.ops.core.errors import RocmoeError
-from rocmoe.profiles.profiling.report import check_empty, list_profile_tables, make_view
+from rocmoe.ops.core.spec import Cost
+from rocmoe.profiles.hardware import load_hardware
+from rocmoe.profiles.profiling.kernels import list_kernels
+from rocmoe.profiles.profiling.recording import Setting, make_record
+from rocmoe.profiles.profiling.report import (
+    check_empty,
+    choose_kernels,
+    list_tables,
+    make_profile,
+    view_trace,
+)
+from rocmoe.profiles.profiling.torch_trace import read_torch_trace
 from rocmoe.profiles.profiling.trace import Agent, CounterValue, Dispatch, Trace
 
 GPU = Agent(
@@ -35,26 +48,36 @@ def make_trace(dispatches, counters=(), notes=()):
     )  # fmt: skip
 
 
+def show(trace, pattern=None, hardware=None, empty_us=None):
+    return list_tables([make_profile(view_trace(trace, pattern, hardware, empty_us))])
+
+
 def test_a_row_a_kernel_the_one_that_took_longest_first():
     trace = make_trace(
         [launch(1), launch(2, us=30.0), launch(3, us=20.0), launch(4, "fill.kd", 40.0)],
         notes=("registers are estimates",),
     )
-    (table, _) = list_profile_tables(make_view(trace, None, None))
+    (table, _) = show(trace)
     assert table.title == "rocprofv3 (JSON): 4 launches"
+    assert table.columns == (
+        "kernel", "launches", "median us", "p99 us", "total us", "share", "blocks", "lanes", "LDS",
+        "VGPR", "SGPR", "scratch", "occupancy %", "limit", "agent",
+    )  # fmt: skip
+    rest = ["16", "64", "512", "40", "96", "0", "0.164", "grid", "gfx942"]
     assert table.rows == [
-        ["vllm::moe::topkGating", "3", "20.0", "29.8", "60.0", "60%", "16", "64", "512", "40",
-         "96", "0", "gfx942"],
-        ["fill", "1", "40.0", "40.0", "40.0", "40%", "16", "64", "512", "40", "96", "0", "gfx942"],
-    ]  # fmt: skip
+        ["vllm::moe::topkGating", "3", "20.0", "29.8", "60.0", "60%", *rest],
+        ["fill", "1", "40.0", "40.0", "40.0", "40%", *rest],
+    ]
     assert table.notes == ("note: registers are estimates",)
 
 
 def test_what_no_format_told_is_a_dash_and_counted_launches_have_no_time():
     bare = launch(1, counted=True, lds_bytes=None, total_vgprs=None, vgprs=None, sgprs=None)
-    (table,) = list_profile_tables(make_view(make_trace([bare]), None, None))
-    assert table.rows[0][2:6] == ["-", "-", "-", "-"]
-    assert table.rows[0][8:11] == ["-", "-", "-"]
+    (table,) = show(make_trace([bare]))
+    assert table.columns == (
+        "kernel", "launches", "median us", "p99 us", "share", "blocks", "lanes", "scratch", "agent",
+    )  # fmt: skip
+    assert table.rows[0][1:6] == ["1", "-", "-", "-", "16"]
 
 
 def test_counters_become_metrics_and_what_was_not_collected_is_never_0():
@@ -62,7 +85,7 @@ def test_counters_become_metrics_and_what_was_not_collected_is_never_0():
         [launch(1), launch(2, counted=True)],
         [count(2, "FETCH_SIZE", 2048.0), count(2, "WRITE_SIZE", 1024.0)],
     )
-    _, metrics, diagnoses = list_profile_tables(make_view(trace, "topkGating", None))
+    _, metrics, diagnoses = show(trace, "topkGating")
     found = {row[0]: row[2] for row in metrics.rows}
     assert (found["fetch_kib"], found["write_kib"]) == ("2048", "1024")
     assert "valu_busy" not in found
@@ -73,22 +96,64 @@ def test_counters_become_metrics_and_what_was_not_collected_is_never_0():
 
 
 def test_a_kernel_as_short_as_an_empty_one_is_bound_by_its_launch():
-    view = make_view(make_trace([launch(1, us=3.0)]), None, None, empty_us=2.0)
-    ((_, line),) = list_profile_tables(view)[-1].rows
+    ((_, line),) = show(make_trace([launch(1, us=3.0)]), empty_us=2.0)[-1].rows
     assert line.startswith("launch-bound")
 
 
 def test_hardware_that_is_named_counts_and_without_any_nothing_is_diagnosed():
     unknown = Trace(tool="rocprof", form="CSV", dispatches=(launch(1, agent=None),))
-    assert len(list_profile_tables(make_view(unknown, None, None))) == 1
-    assert len(list_profile_tables(make_view(unknown, None, "mi300x"))) == 2
+    assert len(show(unknown)) == 1
+    assert len(show(unknown, hardware="mi300x")) == 2
     with pytest.raises(RocmoeError, match="mi300x"):
-        make_view(unknown, None, "mi300")
+        show(unknown, hardware="mi300")
 
 
 def test_a_kernel_that_is_not_there_is_told():
     with pytest.raises(RocmoeError, match="topkGating"):
-        make_view(make_trace([launch(1)]), "topkGate", None)
+        show(make_trace([launch(1)]), "topkGate")
+
+
+def read_h100(notes=()):
+    agent = Agent(process="torch", type="GPU", name="sm_90", of_type=0, cu_count=132)
+    trace = read_torch_trace(Path(__file__).parent / "fixtures/torch/h100.json", [agent])
+    cost = Cost(bytes_read=2_000_000, bytes_written=360_000, operations=0)
+    setting = Setting(hardware=load_hardware("h100"), calls=2, cost=cost, empty_us=1.6,
+                      version="2.11.0", notes=notes)  # fmt: skip
+    return make_record(trace, list_kernels(trace), setting)
+
+
+def test_profiles_of_calls_have_what_they_are_of_in_front_and_a_row_a_call():
+    one = make_profile(read_h100(("only here",)), ("topk_softmax", "T=16", "torch"))
+    other = make_profile(read_h100(), ("topk_softmax", "T=4096", "torch"))
+    kernels, calls, diagnoses = list_tables([one, other])
+    assert kernels.title == "torch's profiler 2.11.0 (Chrome trace): 2 calls"
+    assert kernels.columns == (
+        "op", "shape", "backend", "kernel", "a call", "median us", "p99 us", "share", "blocks",
+        "lanes", "LDS", "VGPR", "occupancy %", "limit",
+    )  # fmt: skip
+    assert kernels.rows[1] == [
+        "topk_softmax", "T=16", "torch", "at::native::vectorized_elementwise_kernel", "1", "1.73",
+        "1.73", "11%", "16", "128", "0", "20", "0.758", "grid",
+    ]  # fmt: skip
+    assert kernels.notes == ("note: topk_softmax T=16 torch: only here",)
+    assert calls.title == "A call under the roof of h100"
+    assert calls.rows[0][3:] == ["3", "16.3", "2.36", "145", "4.3", "0.7", "1.60"]
+    assert [row[3] for row in diagnoses.rows[:2]] == [row[3] for row in kernels.rows[:2]]
+    assert len(diagnoses.rows) == 6
+
+
+def test_kernels_that_are_chosen_keep_their_share_and_the_call_is_whole():
+    profiles = [make_profile(read_h100(), ("topk_softmax", "T=16", "torch"))]
+    kernels, calls, diagnoses = list_tables(choose_kernels(profiles, "topk"))
+    assert [row[3:8] for row in kernels.rows] == [
+        ["_topk_softmax_kernel", "1", "13.1", "13.6", "80%"]
+    ]
+    assert calls.rows == list_tables(profiles)[1].rows
+    assert len(diagnoses.rows) == 1
+    assert len(list_tables(choose_kernels(profiles, "^Memcpy"))[0].rows) == 1
+    with pytest.raises(RocmoeError, match="unknown kernel 'topkk'"):
+        choose_kernels(profiles, "topkk")
+    assert list_tables([]) == []
 
 
 def test_the_time_of_an_empty_kernel_is_a_number():
