@@ -20,7 +20,7 @@ def doctor(
 
     Exits 0 whatever it finds: only Python and torch are not optional.
     """
-    from rocmoe.profiles.doctor import UNUSED, examine
+    from rocmoe.profiles.doctor import examine
 
     findings = examine()
     rows = [(f.name, f.status, f.found, f.costs, f.fix) for f in findings]
@@ -28,6 +28,6 @@ def doctor(
         show_rows(rows, COLUMNS, output_format)
         return
     show_rows([row[:4] for row in rows], ("", "status", "found", "without it"), output_format)
-    fixes = [f"- {f.name}: {f.fix}" for f in findings if f.fix and f.costs != UNUSED]
+    fixes = [f"- {f.name}: {f.fix}" for f in findings if f.fix and f.matters]
     if fixes:
         typer.echo("\n".join(["\nTo mend:", *fixes]))

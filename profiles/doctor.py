@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,20 +29,26 @@ from rocmoe.profiles.environment import (
     read_text,
     rocm_folder,
 )
+from rocmoe.profiles.telemetry import amd_smi, amdsmi_library, nvml, rocm_smi
+from rocmoe.profiles.telemetry.findings import look_at_nvml, look_at_telemetry
 from rocmoe.profiles.tools import (
+    AMD_DEVICE,
     LOAD_DRIVER,
     Machine,
     Seen,
     Status,
+    has_amd_driver,
+    has_nvidia_driver,
     look_at_amd_smi,
     look_at_amdsmi,
-    look_at_hipcc,
     look_at_llvm_objdump,
     look_at_rocm_smi,
     look_at_rocprofv3,
 )
 
 UNUSED = "not used by this version"
+#: What the absence of tools costs that serve the GPUs of one maker, where there are none.
+NO_AMD, NO_NVIDIA = "nothing here: no AMD GPU", "nothing here: no NVIDIA GPU"
 GIB = 1 << 30
 #: Below these a long run is likely to end in the middle.
 MIN_DISK_BYTES = GIB
@@ -68,15 +74,32 @@ class Finding(msgspec.Struct, frozen=True):
     costs: str
     fix: str
 
+    @property
+    def matters(self) -> bool:
+        """Whether anything is lost without it."""
+        return self.costs not in (UNUSED, NO_AMD, NO_NVIDIA)
+
 
 @dataclass(frozen=True)
 class Probe:
-    """One thing to look for; `look` may raise, which is a finding of `broken`."""
+    """One thing to look for; `look` may raise, which is a finding of `broken`.
+
+    maker: of the GPUs that it serves, if it serves no others.
+    """
 
     name: str
     costs: str
     fix: str
     look: Callable[[Machine], Seen]
+    maker: Literal["AMD", "NVIDIA"] | None = None
+
+    def find_costs(self, machine: Machine, status: Status) -> str:
+        """What is lost without it on this machine."""
+        if status != "absent":
+            return self.costs
+        if self.maker == "NVIDIA":  # where its driver is, NVML is broken and not absent
+            return NO_NVIDIA
+        return NO_AMD if self.maker == "AMD" and not has_amd_driver(machine) else self.costs
 
 
 def examine(machine: Machine | None = None) -> list[Finding]:
@@ -94,32 +117,46 @@ def _examine(probe: Probe, machine: Machine) -> Finding:
         first = (str(error).splitlines() or [""])[0]
         seen = Seen("broken", f"{type(error).__name__}: {first}")
     fix = "" if seen.status == "ok" else seen.fix or probe.fix
-    return Finding(probe.name, seen.status, seen.found, probe.costs, fix)
+    costs = probe.find_costs(machine, seen.status)
+    return Finding(probe.name, seen.status, seen.found, costs, fix)
 
 
 def list_probes() -> list[Probe]:
     """What is looked for, in the order it is shown."""
     install_rocm = "for an AMD GPU: https://rocm.docs.amd.com/projects/install-on-linux"
     install_torch = f"pip install torch --index-url {TORCH_INDEX}/cpu"
-    python_amdsmi = "apt-get install amd-smi-lib, then pip install /opt/rocm/share/amd_smi"
     return [
         Probe("python", "everything", "install Python 3.10 or newer", look_at_python),
         Probe("torch", "everything that runs an op", install_torch, look_at_torch),
         Probe("gpu", "`--device gpu`", "run on a machine with a GPU", look_at_gpu),
         Probe("triton", "`--backend triton`, `sim:*`", "pip install 'rocmoe[sim]'", look_at_triton),
         Probe("rocm", "results do not name their ROCm", install_rocm, look_at_rocm),
-        Probe("rocm-smi", UNUSED, "apt-get install rocm-smi-lib", look_at_rocm_smi),
-        Probe("amd-smi", UNUSED, "apt-get install amd-smi-lib", look_at_amd_smi),
-        Probe("amdsmi", UNUSED, python_amdsmi, look_at_amdsmi),
-        Probe("rocprofv3", UNUSED, "apt-get install rocprofiler-sdk", look_at_rocprofv3),
+        *_list_vendor_probes(),
         Probe("llvm-objdump", "reading code objects", "apt-get install llvm", look_at_llvm_objdump),
-        Probe("hipcc", UNUSED, "apt-get install hipcc", look_at_hipcc),
         *(
             Probe(module, _use_of(module), fix, partial(look_at_peer, module))
             for module, fix in PEER_FIXES.items()
         ),
         Probe("disk", "nothing can be written", "free some space", look_at_disk),
         Probe("memory", "large cases are killed", "free some memory", look_at_memory),
+    ]
+
+
+def _list_vendor_probes() -> list[Probe]:
+    """What the makers of GPUs bring: the sources of telemetry, best first, and a profiler."""
+    around = "telemetry around cases instead of around samples, by amd-smi"
+    files = "telemetry by the driver's files, where amd-smi is not either"
+    by_clock = "no clocks, power, violations in artifacts: only a fallen clock shows as throttled"
+    counters = "`rocmoe profile` has no counters of an AMD GPU"
+    profiler = "apt-get install rocprofiler-sdk"
+    find_source = "install what is named above for this GPU"
+    return [
+        Probe("amdsmi", around, amdsmi_library.FIX, look_at_amdsmi, "AMD"),
+        Probe("nvml", "no telemetry of NVIDIA GPUs", nvml.FIX, look_at_nvml, "NVIDIA"),
+        Probe("amd-smi", "no violations, unless by amdsmi", amd_smi.FIX, look_at_amd_smi, "AMD"),
+        Probe("rocm-smi", files, rocm_smi.FIX, look_at_rocm_smi, "AMD"),
+        Probe("telemetry", by_clock, find_source, look_at_telemetry),
+        Probe("rocprofv3", counters, profiler, look_at_rocprofv3, "AMD"),
     ]
 
 
@@ -164,8 +201,8 @@ def look_at_gpu(machine: Machine) -> Seen:
 
 def _explain_no_gpu(machine: Machine, torch: Any) -> Seen:
     """Why torch sees none: no device, a device of the other maker, no permission, or hidden."""
-    kfd = machine.root / "dev/kfd"
-    nvidia = (machine.root / "proc/driver/nvidia/version").exists()
+    kfd = machine.root / AMD_DEVICE
+    nvidia = has_nvidia_driver(machine)
     built = f"torch is built for {_describe_build(torch)}"
     if kfd.exists() and not torch.version.hip:
         rocm = (find_rocm(machine.root, machine.environ) or "X.Y").split(".")

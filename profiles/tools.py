@@ -24,6 +24,7 @@ from rocmoe.profiles.environment import rocm_folder
 Status = Literal["ok", "absent", "broken"]
 
 LOAD_DRIVER = "load the amdgpu driver; in a container pass --device=/dev/kfd --device=/dev/dri"
+AMD_DEVICE = "dev/kfd"
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -88,6 +89,15 @@ class Seen:
     fix: str = ""
 
 
+def has_amd_driver(machine: Machine) -> bool:
+    """Whether the device of AMD's driver is here, as far as this container is shown it."""
+    return (machine.root / AMD_DEVICE).exists()
+
+
+def has_nvidia_driver(machine: Machine) -> bool:
+    return (machine.root / "proc/driver/nvidia/version").exists()
+
+
 def look_at_rocm_smi(machine: Machine) -> Seen:
     for path in machine.find_tools("rocm-smi"):
         output = machine.run(path, "--showid")
@@ -138,12 +148,3 @@ def look_at_llvm_objdump(machine: Machine) -> Seen:
             return Seen("ok", f"LLVM {told[1]} at {path}")
         seen = Seen("broken", f"{path}: {'no target amdgcn' if told else output.explain()}")
     return seen
-
-
-def look_at_hipcc(machine: Machine) -> Seen:
-    for path in machine.find_tools("hipcc"):
-        output = machine.run(path, "--version")
-        if told := re.search(r"HIP version: (\S+)", output.stdout):
-            return Seen("ok", f"{told[1]} at {path}")
-        return Seen("broken", f"{path}: {output.explain()}")
-    return Seen("absent", "no hipcc")

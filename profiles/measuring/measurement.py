@@ -4,6 +4,7 @@ of it as one."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -11,8 +12,12 @@ import msgspec
 from rocmoe.profiles.artifact import Cache, Floor, Measurement, MeasurementStatus, Timer
 from rocmoe.profiles.measuring.statistics import Groups, estimate_median, find_median, has_times
 from rocmoe.profiles.measuring.timers import DEVICE_TIMERS, Sampled
-from rocmoe.profiles.telemetry.throttling import THROTTLED_SHARE
+from rocmoe.profiles.telemetry.reading import Telemetry
+from rocmoe.profiles.telemetry.throttling import find_throttling
 
+#: A clock that is below this share of what it was before has been throttled: NVBench discards
+#: samples taken below three quarters of the usual clock (its throttle threshold).
+THROTTLED_SHARE = 0.75
 #: Memory behind a flush that works is read at least this share as slowly as memory that no cache
 #: ever held.
 FLUSHED_SHARE = 0.8
@@ -47,6 +52,7 @@ def make_measurement(
     clocks: Mapping[str, float],
     flush_probe_us: Mapping[str, float] | None = None,
     stage: str = "",
+    telemetry: Sequence[Telemetry] = (),
 ) -> Measurement:
     """The record of what one process sampled, with what it is worth."""
     return judge_measurement(
@@ -54,12 +60,22 @@ def make_measurement(
             timer, cache, "ok", [sampled.samples_us], [sampled.calls], {**floors},
             {name: [mhz] for name, mhz in clocks.items()}, stage=stage,
             flush_probe_us={name: [us] for name, us in (flush_probe_us or {}).items()},
+            telemetry=[*telemetry],
         )
     )  # fmt: skip
 
 
+def add_telemetry(measurement: Measurement, telemetry: Telemetry) -> Measurement:
+    """The same measurement, judged by what the GPU told around it too; nothing is told of one that
+    was refused."""
+    if measurement.status == "refused":
+        return measurement
+    return judge_measurement(msgspec.structs.replace(measurement, telemetry=[telemetry]))
+
+
 def judge_measurement(measurement: Measurement) -> Measurement:
-    """The measurement with the status that its samples, floors, clocks and probes come to."""
+    """The measurement with the status that its samples, floors, clocks, telemetry and probes come
+    to."""
     status, reason = _judge(measurement)
     return _with_status(measurement, status, reason)
 
@@ -88,6 +104,7 @@ def merge_measurements(taken: Sequence[Measurement]) -> Measurement:
         {name: _merge_floors([each.floors[name] for each in taken]) for name in first.floors},
         _join_named([each.clocks for each in taken]), stage=first.stage,
         flush_probe_us=_join_named([each.flush_probe_us for each in taken]),
+        telemetry=_join(taken, "telemetry"),
     )  # fmt: skip
     return judge_measurement(merged)
 
@@ -121,19 +138,35 @@ def _with_status(
 
 
 def _judge(measurement: Measurement) -> Judged:
-    """What no work of these bytes can be is invalid; then a clock that fell; then cold samples
-    behind a flush that nothing proves."""
+    """What no work of these bytes can be is invalid; then a GPU that was held back; then cold
+    samples behind a flush that nothing proves."""
     if measurement.timer in DEVICE_TIMERS:
         for name, floor in measurement.floors.items():
             if words := _compare_to_floor(measurement.samples_us, name, floor):
                 return "invalid", words
-    before_after = [measurement.clocks.get(name, []) for name in ("before", "after")]
-    for before, after in zip(*before_after, strict=True):
-        if after < THROTTLED_SHARE * before:
-            return "throttled", f"the clock fell from {before:.0f} to {after:.0f} MHz"
+    if words := _find_held_back(measurement):
+        return "throttled", words
     if measurement.cache == "cold" and (reason := doubt_flush(measurement.flush_probe_us)):
         return "unverified", reason
     return "ok", None
+
+
+def _find_held_back(measurement: Measurement) -> str | None:
+    """Why the GPU was slower than it can be, in any process: its clock fell, or it tells so."""
+    before_after = [measurement.clocks.get(name, []) for name in ("before", "after")]
+    falls = [_find_fall(*clocks) for clocks in zip(*before_after, strict=True)]
+    told = [find_throttling(telemetry) for telemetry in measurement.telemetry]
+    each = [words for both in zip_longest(falls, told) if (words := "; ".join(filter(None, both)))]
+    processes = len(measurement.samples_us)
+    if not each or processes < 2:
+        return each[0] if each else None
+    return f"{each[0]} ({len(each)} of {processes} processes)"
+
+
+def _find_fall(before_mhz: float, after_mhz: float) -> str | None:
+    if after_mhz >= THROTTLED_SHARE * before_mhz:
+        return None
+    return f"the clock fell from {before_mhz:.0f} to {after_mhz:.0f} MHz"
 
 
 def _compare_to_floor(samples_us: Groups, name: str, floor: Floor) -> str | None:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from rocmoe.ops.core.case import Case
@@ -17,6 +18,7 @@ from rocmoe.ops.core.workbench import Workbench
 from rocmoe.profiles.artifact import Cache, Floor, Measurement, Timer
 from rocmoe.profiles.job import Timing
 from rocmoe.profiles.measuring.aftercheck import AfterCheck, SpotChecks
+from rocmoe.profiles.measuring.conditions import observe_samples, observe_stage, pause_in
 from rocmoe.profiles.measuring.floors import Floors
 from rocmoe.profiles.measuring.flush import ProbedFlush, can_stream, prepare_flush
 from rocmoe.profiles.measuring.machine import Gpu, Machine, find_machine
@@ -32,6 +34,9 @@ from rocmoe.profiles.measuring.timers import (
     make_sampler,
     take_turns,
 )
+from rocmoe.profiles.telemetry.choice import Choice
+from rocmoe.profiles.telemetry.reading import Telemetry
+from rocmoe.profiles.telemetry.sampler import Look
 
 #: Cold calls rotate through at most as many inputs as a graph has calls: with a flush ahead of
 #: every sample no call then meets what another one left.
@@ -67,6 +72,7 @@ class Beside:
 
     floors: Mapping[str, Floor]
     clocks: Mapping[str, float]
+    telemetry: Sequence[Telemetry]
 
 
 class Stand:
@@ -82,8 +88,10 @@ class Stand:
         strict: bool,
         machine: Machine | None = None,
         effort: Effort | None = None,
+        choice: Choice | None = None,
     ) -> None:
         self.machine = machine or find_machine(device)
+        self.choice = choice
         self.effort = effort or Effort()
         self._bays: dict[Cache, Bay] = {}
         self._make_bench: Callable[[], Workbench] = lambda: Workbench(
@@ -112,7 +120,8 @@ class Stand:
         flush = self._prepare_flush() if "cold" in timing.caches else None
         bound = self._make_bench().bind_stages(self._draws[0])
         bench = StageBench(self.machine, self._device, self._case, flush, self.effort)
-        return [each for stage in bound for each in bench.measure(stage, timing)]
+        taken = (observe_stage(self.choice, partial(bench.measure, each, timing)) for each in bound)
+        return [each for stage in taken for each in stage]
 
     def _lay_out(self, cache: Cache) -> Bay:
         benches = [self._make_bench() for _ in range(self._count_sets(cache))]
@@ -147,8 +156,10 @@ class Stand:
         sampled = opened.sampler.finish(samples_us)
         self.after.check_spots(f"{timer} {cache}", opened.spots)
         self._check(f"{timer} {cache}", sampled, opened.bay)
-        probe_us = opened.bay.flush_probe_us
-        return make_measurement(timer, cache, sampled, beside.floors, beside.clocks, probe_us)
+        return make_measurement(
+            timer, cache, sampled, beside.floors, beside.clocks, opened.bay.flush_probe_us,
+            telemetry=beside.telemetry,
+        )  # fmt: skip
 
     def inspect(self) -> CallInspection | None:
         """What a call does on the device; None without a GPU.  Raises `UnseenError`."""
@@ -190,7 +201,7 @@ class Stand:
 
 def measure_in_turns(stands: Sequence[Stand], timing: Timing) -> list[list[Measurement]]:
     """For each timer and cache state, in the order asked for, a measurement a stand; they take
-    turns, and share floors and clocks."""
+    turns, and share floors, clocks and telemetry."""
     asked = list(itertools.product(timing.timers, timing.caches))
     # Behind a capture that failed a process is suspect, so graphs are the last.
     order = sorted(asked, key=lambda each: each[0] == "graph")
@@ -216,13 +227,16 @@ def _sample_together(
     stands: Sequence[Stand], opened: Mapping[int, Opened], timer: Timer, cache: Cache, clock: float
 ) -> dict[int, Measurement]:
     first = stands[next(iter(opened))]
-    taken = take_turns(
-        [each.sampler for each in opened.values()], first.machine, first.effort,
-        [each.spots for each in opened.values()],
-    )  # fmt: skip
+
+    def take(look: Look | None) -> list[list[float]]:
+        spots = pause_in([each.spots for each in opened.values()], look)
+        samplers = [each.sampler for each in opened.values()]
+        return take_turns(samplers, first.machine, first.effort, spots)
+
+    taken, telemetry = observe_samples(first.choice, take)
     floors = first.measure_floors(timer, cache)
     clocks = {"before": clock, "after": first.read_clock()} if clock else {}
-    beside = Beside(floors, clocks)
+    beside = Beside(floors, clocks, telemetry)
     return {
         number: stands[number].close(timer, cache, opened[number], samples, beside)
         for number, samples in zip(opened, taken, strict=True)

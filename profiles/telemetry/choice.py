@@ -30,6 +30,12 @@ class Choice:
     gpu_index: int | None
     reasons: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def in_process(self) -> bool:
+        """Whether a reading is cheap enough for the pauses of a measurement; also where it would
+        fail, which costs nothing."""
+        return self.source is None or self.source.in_process
+
     def read(self) -> Reading:
         """The GPU now; `ReadError` if it cannot be read, whatever the source raised."""
         if self.source is None or self.gpu_index is None:

@@ -45,6 +45,11 @@ class Nvml:
         self._nvml: Any = None
         self._handles: list[Any] = []
 
+    @property
+    def library(self) -> str:
+        """What the calls go to, once `find_absence` has found it."""
+        return getattr(self._nvml, "__name__", LIBRARY)
+
     def find_absence(self) -> str | None:
         if self._handles:
             return None
@@ -123,6 +128,5 @@ class Nvml:
 
 
 def name_reasons(bits: int) -> list[str]:
-    """The words for the bits; `bit 0x...` for one that has none."""
-    each = (1 << position for position in range(64) if bits >> position & 1)
-    return [REASONS.get(bit, f"bit {bit:#x}") for bit in each]
+    """The words for the bits; those that have none are left out: what they mean is not known."""
+    return [word for bit, word in REASONS.items() if bits & bit]

@@ -66,7 +66,7 @@ class FieldValue(ctypes.Structure):
 
 
 def load_nvml() -> Any:
-    """The module pynvml if it is installed, else the library itself; OSError if neither is.
+    """The module pynvml if it can be imported, else the library itself; OSError without either.
 
     Both end in the same library.
     """
@@ -74,7 +74,7 @@ def load_nvml() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one of the distributions warns that it is deprecated
             return importlib.import_module("pynvml")
-    except ImportError:
+    except Exception:  # absent, or broken in any way it likes
         return NvmlLibrary(ctypes.CDLL(LIBRARY))
 
 

@@ -1,4 +1,7 @@
-"""Whether a GPU was held back while work ran, by its telemetry."""
+"""Whether a GPU was held back while work ran, by its telemetry.
+
+The rule, and why it is this one: docs/measuring.md, "Telemetry".
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,30 @@ from collections.abc import Iterator, Mapping
 
 from rocmoe.profiles.telemetry.reading import Reading, Telemetry
 
-#: A clock that is below this share of what it was before has been throttled: NVBench discards
-#: samples taken below three quarters of the usual clock (its throttle threshold).
-THROTTLED_SHARE = 0.75
-#: A GPU that is used less may have slowed down since there was nothing to do.
-BUSY_PERCENT = 50.0
-#: NVML's reasons for a low clock that no work was held back by.
+#: NVIDIA's counters of time: up to this share the samples that were slowed move no median.
+HELD_SHARE = 0.1
+#: They were seen to grow in steps of this, so that a shorter work can be given a whole one.
+STEP_S = 0.1
+#: A reason counts if more than this share of the readings tell it.
+TELLING_SHARE = 0.5
+#: NVML's reasons for a low clock that no work was held back by: nothing to do, and settings.
 HARMLESS = frozenset({"gpu_idle", "applications_clocks_setting", "display_clock_setting"})
+#: Reasons that say no more than a counter of time does, by the counter: it knows for how long.
+COUNTED = {"sw_power_cap": "power"}
 
 
 def find_throttling(telemetry: Telemetry) -> str | None:
     """Why the GPU was held back during the work, with the numbers, in one line; None if it was not.
 
-    Counters: that grew from before to after.  Percentages, where a cause has no counter, and
-    reasons: of readings during the work, or of the one after it where there is none.  Clock: during
-    the work, busy, below three quarters of what it was before in the work.  Clocks before and after
-    it are those of an idle GPU and show nothing.
+    Counts of violations: that grew from before to after.  Counters of time: that grew by more than
+    a tenth of it.  Percentages, where a cause has no counter: over zero, and reasons: in most of
+    the readings, each of readings in the work, or of the one after it where there is none.  Clocks
+    of readings are those of a GPU that pauses, and show nothing.
     """
     found = [
         *_find_growth(telemetry.before, telemetry.after),
         *_find_percents(telemetry),
-        *_find_reasons(_at_work(telemetry)),
-        *_find_fall(telemetry.during),
+        *_find_reasons(telemetry),
     ]
     return "; ".join(found) or None
 
@@ -45,9 +50,10 @@ def _find_growth(before: Reading | None, after: Reading | None) -> Iterator[str]
     for cause, count in _grow(before.violation_counts, after.violation_counts).items():
         share = f" of {looks} samples ({count / looks:.1%})" if looks else " samples"
         yield f"{cause} limited the clock in {count}{share}"
-    took_ms = (after.taken_s - before.taken_s) * 1e3
+    took_s = max(after.taken_s - before.taken_s, STEP_S)
     for cause, ns in _grow(before.violation_ns, after.violation_ns).items():
-        yield f"{cause} limited the clock for {ns / 1e6:.3g} of {took_ms:.3g} ms"
+        if ns * 1e-9 > HELD_SHARE * took_s:
+            yield f"{cause} limited the clock for {ns * 1e-6:.3g} of {took_s * 1e3:.3g} ms"
 
 
 def _grow(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
@@ -61,10 +67,7 @@ def _subtract(before: int | None, after: int | None) -> int | None:
 
 
 def _find_percents(telemetry: Telemetry) -> Iterator[str]:
-    before, after = telemetry.before, telemetry.after
-    counted = (
-        set(before.violation_counts) & set(after.violation_counts) if before and after else set()
-    )
+    counted = _list_counted(telemetry, "violation_counts")
     highest: dict[str, float] = {}
     for reading in _at_work(telemetry):
         for cause, percent in reading.violation_percents.items():
@@ -74,22 +77,19 @@ def _find_percents(telemetry: Telemetry) -> Iterator[str]:
             yield f"{cause} limited the clock for {percent:.3g} % of the time"
 
 
-def _find_reasons(readings: list[Reading]) -> Iterator[str]:
+def _find_reasons(telemetry: Telemetry) -> Iterator[str]:
+    readings = _at_work(telemetry)
+    timed = _list_counted(telemetry, "violation_ns")
     words = (word for reading in readings for word in reading.throttle_reasons or ())
-    for word, times in Counter(word for word in words if word not in HARMLESS).items():
-        yield f"{word} in {times} of {len(readings)} readings"
+    for word, times in Counter(words).items():
+        counts = word not in HARMLESS and COUNTED.get(word) not in timed
+        if counts and times > TELLING_SHARE * len(readings):
+            yield f"{word} in {times} of {len(readings)} readings"
 
 
-def _find_fall(readings: list[Reading]) -> Iterator[str]:
-    """The deepest fall of the clock below what it was earlier in the work."""
-    highest, falls = 0.0, []
-    for reading in readings:
-        clock, busy = reading.gfx_clock_mhz, reading.utilization_percent
-        if clock is None or busy is None or busy < BUSY_PERCENT:
-            continue
-        highest = max(highest, clock)
-        if clock < THROTTLED_SHARE * highest:
-            falls.append((clock / highest, highest, clock, busy))
-    if falls:
-        _, high, low, busy = min(falls)
-        yield f"the clock fell from {high:.0f} to {low:.0f} MHz at {busy:.0f} % utilization"
+def _list_counted(telemetry: Telemetry, counters: str) -> set[str]:
+    """The causes whose counter is known from before to after."""
+    before, after = telemetry.before, telemetry.after
+    if before is None or after is None:
+        return set()
+    return set(getattr(before, counters)) & set(getattr(after, counters))

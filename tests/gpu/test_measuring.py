@@ -13,6 +13,9 @@ from rocmoe.profiles.measuring.flush import make_flush
 from rocmoe.profiles.measuring.machine import Gpu
 from rocmoe.profiles.measuring.timers import Effort, RefusedError, Work, take_samples
 from rocmoe.profiles.measuring.timing import examine_and_time
+from rocmoe.profiles.telemetry.findings import look_at_telemetry
+from rocmoe.profiles.telemetry.sampler import MOST_READINGS
+from rocmoe.profiles.tools import Machine as DoctorMachine
 
 pytestmark = [
     pytest.mark.gpu,
@@ -79,3 +82,24 @@ def test_measurements_have_floors_of_the_same_bytes():
         assert (stream.bytes_read, stream.bytes_written) == (cost.bytes_read, cost.bytes_written)
         assert stream.samples_us
         assert each.floors["empty"].samples_us
+
+
+def test_a_measurement_of_a_small_kernel_has_telemetry_and_was_not_held_back():
+    """Here a source must tell: where the driver is, NVML or AMD's library comes with it."""
+    implementation = Implementation("topk_softmax", "torch", run_torch)
+    timing = Timing(["graph", "wall"], ["warm"])
+    examined = examine_and_time(
+        SPEC, CASE, implementation, Device("gpu"), strict=False, timing=timing
+    )
+    for each in examined.measurements:
+        (telemetry,) = each.telemetry
+        assert telemetry.reason is None, telemetry.reason
+        assert telemetry.before.taken_s < telemetry.after.taken_s
+        assert len(telemetry.during) <= MOST_READINGS
+        for reading in (telemetry.before, telemetry.after):
+            assert reading.gfx_clock_mhz > 0.0, reading
+            assert reading.socket_power_w > 0.0, reading
+        assert each.status == "ok", (each.reason, telemetry)
+    looked = look_at_telemetry(DoctorMachine())
+    assert looked.status == "ok", looked
+    assert examined.measurements[0].telemetry[0].before.source in looked.found

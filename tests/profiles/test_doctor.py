@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
+import shutil
 import subprocess
 import sys
 import time
@@ -17,12 +19,19 @@ from typer.testing import CliRunner
 
 from rocmoe.cli.doctor import doctor
 from rocmoe.profiles import doctor as doctor_module
-from rocmoe.profiles.doctor import UNUSED, Finding, examine, look_at_gpu, look_at_memory
+from rocmoe.profiles.doctor import (
+    NO_AMD,
+    NO_NVIDIA,
+    UNUSED,
+    Finding,
+    examine,
+    look_at_gpu,
+    look_at_memory,
+)
 from rocmoe.profiles.tools import (
     Machine,
     look_at_amd_smi,
     look_at_amdsmi,
-    look_at_hipcc,
     look_at_llvm_objdump,
     look_at_rocm_smi,
     look_at_rocprofv3,
@@ -76,6 +85,15 @@ def test_rocm_smi_that_exits_0_and_prints_nothing_is_broken(stage: Stage) -> Non
     assert seen.status == "broken"
     assert "no driver" in seen.found
     assert NO_DRIVER in seen.found
+    assert "/dev/kfd" in seen.fix
+
+
+@pytest.mark.skipif(shutil.which("rocm-smi") is None, reason="no rocm-smi: apt-get install it")
+@pytest.mark.skipif(Path("/dev/kfd").exists(), reason="this machine has an AMD GPU's driver")
+def test_the_real_rocm_smi_without_a_gpu_is_broken() -> None:
+    seen = look_at_rocm_smi(Machine())
+    assert seen.status == "broken"
+    assert "(exit 0)" in seen.found
     assert "/dev/kfd" in seen.fix
 
 
@@ -154,12 +172,12 @@ def test_an_llvm_objdump_without_amdgcn_is_passed_over(stage: Stage) -> None:
 
 
 def test_tools_of_rocm_are_found_off_the_path(stage: Stage) -> None:
-    path = stage.add_tool("hipcc", stdout="HIP version: 7.0.51831-a3e329ad8\nAMD clang 20.0.0\n")
+    path = stage.add_tool("rocprofv3", stdout="             version: 1.0.0\n")
     (stage.root / "opt/rocm").mkdir(parents=True)
     (stage.root / "bin").rename(stage.root / "opt/rocm/bin")
-    seen = look_at_hipcc(stage.machine())
-    assert seen.found == f"7.0.51831-a3e329ad8 at {stage.root}/opt/rocm/bin/{path.name}"
-    assert look_at_hipcc(stage.machine(ROCM_PATH="/opt/rocm-7.0")).status == "absent"
+    seen = look_at_rocprofv3(stage.machine())
+    assert seen.found == f"1.0.0 at {stage.root}/opt/rocm/bin/{path.name}"
+    assert look_at_rocprofv3(stage.machine(ROCM_PATH="/opt/rocm-7.0")).status == "absent"
 
 
 def is_running(pid: int) -> bool:
@@ -270,7 +288,6 @@ def test_a_bare_machine_is_examined_to_the_end(stage: Stage) -> None:
         "amdsmi",
         "rocprofv3",
         "llvm-objdump",
-        "hipcc",
         "rocm",
         "memory",
     )
@@ -308,10 +325,39 @@ def test_a_package_named_like_a_peer_is_broken(
 def test_what_is_used_follows_the_adapters_there_are(stage: Stage) -> None:
     import rocmoe.ops.backends
 
-    adapters = {path.stem for path in Path(rocmoe.ops.backends.__path__[0]).glob("*.py")}
+    adapters = {module.name for module in pkgutil.iter_modules(rocmoe.ops.backends.__path__)}
     for finding in examine(stage.machine()):
         if finding.name in doctor_module.PEER_FIXES:
             assert (finding.costs != UNUSED) == (finding.name in adapters), finding
+
+
+@pytest.mark.parametrize(
+    ("prepare", "lost"),
+    [
+        (add_nothing, set()),
+        (add_kfd, {"amdsmi", "amd-smi", "rocm-smi", "rocprofv3"}),
+        (add_nvidia, {"nvml"}),
+    ],
+)
+def test_tools_of_a_maker_matter_where_its_driver_is(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[Stage], None],
+    lost: set[str],
+) -> None:
+    monkeypatch.setattr("rocmoe.profiles.telemetry.nvml_library.LIBRARY", "libnone-ml.so.1")
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    prepare(stage)
+    probes = {probe.name for probe in doctor_module.list_probes() if probe.maker}
+    found = [finding for finding in examine(stage.machine()) if finding.name in probes]
+    assert {finding.name for finding in found if finding.matters} == lost
+
+
+def test_what_is_broken_matters_everywhere(stage: Stage) -> None:
+    stage.add_tool("rocm-smi", stderr=NO_DRIVER)
+    found = {finding.name: finding for finding in examine(stage.machine())}
+    assert found["rocm-smi"].matters
+    assert not found["amd-smi"].matters
 
 
 def run(*arguments: str) -> str:
@@ -332,13 +378,17 @@ def test_the_table_has_a_fix_a_line_for_what_is_used(monkeypatch: pytest.MonkeyP
     findings = [
         Finding("torch", "ok", "2.13.0", "everything", ""),
         Finding("gpu", "absent", "none", "`--device gpu`", "run elsewhere"),
-        Finding("hipcc", "absent", "no hipcc", UNUSED, "apt-get install hipcc"),
+        Finding("vllm", "absent", "no module vllm", UNUSED, "use an image of vllm"),
+        Finding("amd-smi", "absent", "no amd-smi", NO_AMD, "apt-get install amd-smi-lib"),
+        Finding("nvml", "absent", "no NVML", NO_NVIDIA, "load NVIDIA's driver"),
     ]
     monkeypatch.setattr(doctor_module, "examine", lambda: findings)
     lines = run().splitlines()
     assert lines[-3:] == ["", "To mend:", "- gpu: run elsewhere"]
-    assert [line.split()[:2] for line in lines[2:5]] == [
+    assert [line.split()[:2] for line in lines[2:7]] == [
         ["torch", "ok"],
         ["gpu", "absent"],
-        ["hipcc", "absent"],
+        ["vllm", "absent"],
+        ["amd-smi", "absent"],
+        ["nvml", "absent"],
     ]

@@ -2,6 +2,7 @@ import pytest
 
 from rocmoe.profiles.artifact import Floor
 from rocmoe.profiles.measuring.measurement import (
+    add_telemetry,
     find_ratio,
     invalidate,
     make_measurement,
@@ -9,9 +10,13 @@ from rocmoe.profiles.measuring.measurement import (
     refuse_measurement,
 )
 from rocmoe.profiles.measuring.timers import Sampled
+from rocmoe.profiles.telemetry.reading import Reading, Telemetry
 
 STEADY = {"before": 1900.0, "after": 1890.0}
 PROVEN = {"cached": 10.0, "flushed": 19.0, "memory": 20.0}
+CALM = Telemetry(Reading(1.0, "amdsmi", 0, violation_counts={"ppt": 5}), [],
+                 Reading(1.1, "amdsmi", 0, violation_counts={"ppt": 5}))  # fmt: skip
+HELD = Telemetry(CALM.before, [], Reading(1.1, "amdsmi", 0, violation_counts={"ppt": 8}))
 
 
 def spread(center):
@@ -48,6 +53,31 @@ def test_a_clock_that_fell_is_told():
     measured = measure(6.0, clocks={"before": 1900.0, "after": 1300.0})
     assert measured.status == "throttled"
     assert measured.reason == "the clock fell from 1900 to 1300 MHz"
+
+
+def test_a_gpu_that_tells_it_was_held_back_is_told_with_the_numbers():
+    measured = measure(6.0, telemetry=[HELD])
+    assert measured.status == "throttled"
+    assert measured.reason == "ppt limited the clock in 3 samples"
+    assert measured.telemetry == [HELD]
+    both = measure(6.0, clocks={"before": 1900.0, "after": 1300.0}, telemetry=[HELD])
+    assert both.reason == "the clock fell from 1900 to 1300 MHz; ppt limited the clock in 3 samples"
+
+
+@pytest.mark.parametrize("telemetry", [CALM, Telemetry(reason="nothing tells")])
+def test_a_gpu_that_tells_nothing_of_it_was_not(telemetry):
+    assert (measure(6.0, telemetry=[telemetry]).status, measure(6.0).telemetry) == ("ok", [])
+
+
+def test_what_is_faster_than_a_floor_is_impossible_held_back_or_not():
+    assert measure(4.0, telemetry=[HELD]).status == "invalid"
+
+
+def test_what_is_told_of_a_whole_case_judges_each_measurement_of_it():
+    assert add_telemetry(measure(6.0), CALM) == measure(6.0, telemetry=[CALM])
+    assert add_telemetry(measure(6.0), HELD) == measure(6.0, telemetry=[HELD])
+    refused = refuse_measurement("graph", "warm", "why")
+    assert add_telemetry(refused, HELD) == refused
 
 
 @pytest.mark.parametrize(
@@ -94,6 +124,17 @@ def test_a_process_whose_clock_fell_or_whose_flush_fails_shows_in_all():
     cold = [measure(6.0, cache="cold", flush_probe_us=probe)
             for probe in (PROVEN, {**PROVEN, "flushed": 11.0})]  # fmt: skip
     assert merge_measurements(cold).status == "unverified"
+
+
+def test_each_process_has_its_telemetry_and_the_first_that_was_held_back_is_told():
+    taken = [measure(6.0, telemetry=[each]) for each in (CALM, HELD, HELD)]
+    merged = merge_measurements(taken)
+    assert merged.telemetry == [CALM, HELD, HELD]
+    assert merged.status == "throttled"
+    assert merged.reason == "ppt limited the clock in 3 samples (2 of 3 processes)"
+    again = merge_measurements([merged, measure(6.0, telemetry=[CALM])])
+    assert again.reason == "ppt limited the clock in 3 samples (2 of 4 processes)"
+    assert merge_measurements(taken[:1] * 2).status == "ok"
 
 
 def test_one_process_that_is_refused_or_wrong_makes_all_so():

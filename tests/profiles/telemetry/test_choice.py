@@ -86,6 +86,14 @@ def test_without_a_source_reading_says_why():
         choice.read()
 
 
+def test_only_a_program_is_too_slow_for_pauses():
+    source = Stand("one", ["0000:05:00.0"])
+    assert Choice(source, 0).in_process
+    source.in_process = False
+    assert not Choice(source, 0).in_process
+    assert Choice(None, None, {"one": "not here"}).in_process
+
+
 def test_whatever_a_source_raises_is_one_line():
     choice = Choice(Stand("odd", error=OSError(5, "Input/output error")), 0)
     with pytest.raises(ReadError, match=r"^odd fails: OSError: \[Errno 5\] Input/output error$"):

@@ -113,8 +113,13 @@ def test_reasons_have_the_names_of_nvml():
         "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown",
         "display_clock_setting",
     ]  # fmt: skip
-    assert name_reasons(0x400) == ["bit 0x400"]
     assert name_reasons(0) == []
+
+
+def test_a_reason_that_is_newer_than_this_is_left_out():
+    """It may be set whenever a GPU works, as that of applications clocks is."""
+    assert name_reasons(0x400) == []
+    assert name_reasons(0x404) == ["sw_power_cap"]
 
 
 def test_a_gpu_that_is_not_there_is_an_error():
@@ -146,6 +151,26 @@ def test_the_module_is_used_where_it_is_installed_and_else_the_library(tmp_path,
     monkeypatch.setattr(nvml_library, "LIBRARY", str(tmp_path / "libnvidia-ml.so.1"))
     with pytest.raises(OSError, match="libnvidia-ml"):
         load_nvml()
+
+
+def test_a_module_that_is_broken_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "pynvml.py").write_text("raise KeyError('its own')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.setattr(nvml_library, "LIBRARY", str(tmp_path / "libnvidia-ml.so.1"))
+    with pytest.raises(OSError, match="libnvidia-ml"):
+        load_nvml()
+
+
+def test_what_is_called_is_told():
+    assert make_source(Library()).library == "libnvidia-ml.so.1"
+    module = ModuleType("pynvml")
+    module.nvmlInit = lambda: None
+    module.nvmlDeviceGetCount = lambda: 1
+    module.nvmlDeviceGetHandleByIndex = lambda index: index
+    source = Nvml(lambda: module)
+    assert source.find_absence() is None
+    assert source.library == "pynvml"
 
 
 def test_records_are_laid_out_as_in_nvml_h():

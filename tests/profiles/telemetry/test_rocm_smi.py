@@ -89,7 +89,7 @@ def test_no_program_is_a_reason_with_the_remedy(machine):
     )
 
 
-@pytest.mark.skipif(shutil.which("rocm-smi") is None, reason="no rocm-smi is installed")
+@pytest.mark.skipif(shutil.which("rocm-smi") is None, reason="no rocm-smi: apt-get install it")
 @pytest.mark.skipif(Path("/dev/kfd").exists(), reason="this machine has an AMD GPU's driver")
 def test_the_real_program_without_a_gpu():
     reason = RocmSmi().find_absence()

@@ -13,13 +13,6 @@ def look(taken_s=0.0, **told):
     return Reading(taken_s, "amdsmi", 0, **told)
 
 
-def run_at(*clocks, busy=98.0):
-    """Telemetry of a work at some clocks, idle before and after."""
-    idle = look(gfx_clock_mhz=132.0, utilization_percent=0.0)
-    during = [look(gfx_clock_mhz=mhz, utilization_percent=busy) for mhz in clocks]
-    return Telemetry(idle, during, idle)
-
-
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
@@ -35,8 +28,13 @@ def run_at(*clocks, busy=98.0):
         ),
         (
             look(1.0, violation_ns={"power": 5_000_000, "thermal": 0}),
-            look(1.1, violation_ns={"power": 8_200_000, "thermal": 0}),
-            "power limited the clock for 3.2 of 100 ms",
+            look(1.25, violation_ns={"power": 35_200_000, "thermal": 0}),
+            "power limited the clock for 30.2 of 250 ms",
+        ),
+        (
+            look(1.0, violation_ns={"thermal": 0}),
+            look(1.03, violation_ns={"thermal": 11_000_000}),
+            "thermal limited the clock for 11 of 100 ms",
         ),
     ],
 )
@@ -52,11 +50,14 @@ def test_a_counter_that_grew_is_throttling(before, after, words):
         (look(violation_counts={"ppt": 100}), look()),
         (look(), look(violation_counts={"ppt": 100})),
         (look(violation_counts={"ppt": 1}), None),
+        (look(1.0, violation_ns={"power": 0}), look(1.25, violation_ns={"power": 24_000_000})),
+        # Counted in steps of 100 ms, so that it may be of the time before.
+        (look(1.0, violation_ns={"power": 0}), look(1.03, violation_ns={"power": 9_000_000})),
         (None, look(violation_counts={"ppt": 1})),
         (None, None),
     ],
 )
-def test_a_counter_that_stood_was_reset_or_is_not_known_twice_is_not(before, after):
+def test_a_counter_that_hardly_grew_was_reset_or_is_not_known_twice_is_not(before, after):
     assert find_throttling(Telemetry(before, [], after)) is None
 
 
@@ -68,34 +69,35 @@ def test_percentages_count_behind_the_work_and_where_nothing_is_counted():
     assert find_throttling(Telemetry(counted, [], counted)) is None
 
 
-def test_reasons_count_during_the_work():
-    capped = look(throttle_reasons=["sw_power_cap", "applications_clocks_setting"])
+def test_reasons_count_that_most_readings_in_the_work_tell():
+    hot = look(throttle_reasons=["sw_thermal_slowdown", "applications_clocks_setting"])
     idle, free = look(throttle_reasons=["gpu_idle"]), look(throttle_reasons=[])
-    words = "sw_power_cap in 2 of 3 readings"
-    assert find_throttling(Telemetry(idle, [capped, free, capped], idle)) == words
-    assert find_throttling(Telemetry(capped, [free, look()], capped)) is None
-    assert find_throttling(Telemetry(idle, [], capped)) == "sw_power_cap in 1 of 1 readings"
-    assert find_throttling(Telemetry(capped, [], idle)) is None
+    words = "sw_thermal_slowdown in 2 of 3 readings"
+    assert find_throttling(Telemetry(idle, [hot, free, hot], idle)) == words
+    assert find_throttling(Telemetry(hot, [free, look()], hot)) is None
+    assert find_throttling(Telemetry(idle, [], hot)) == "sw_thermal_slowdown in 1 of 1 readings"
+    assert find_throttling(Telemetry(hot, [], idle)) is None
 
 
-def test_a_clock_that_falls_at_work_is_throttling_with_the_deepest_fall():
-    words = "the clock fell from 2100 to 1200 MHz at 98 % utilization"
-    assert find_throttling(run_at(900.0, 2100.0, 1500.0, 1200.0, 2000.0)) == words
+def test_a_change_of_the_clock_is_no_slowdown():
+    """NVML's hw_slowdown may be told for it, once."""
+    changing, free = look(throttle_reasons=["hw_slowdown"]), look(throttle_reasons=[])
+    assert find_throttling(Telemetry(changing, [changing, free], changing)) is None
 
 
-@pytest.mark.parametrize(
-    "telemetry",
-    [
-        run_at(132.0, 900.0, 2100.0),  # it wakes up
-        run_at(2100.0, 1576.0),  # above three quarters
-        run_at(2100.0, 132.0, busy=10.0),  # nothing to do
-        run_at(2100.0, 132.0, busy=None),
-        run_at(),  # an idle clock before and after
-        Telemetry(look(gfx_clock_mhz=2100.0), [], look(gfx_clock_mhz=132.0)),
-    ],
-)
-def test_other_changes_of_the_clock_are_not(telemetry):
-    assert find_throttling(telemetry) is None
+@pytest.mark.parametrize("counters", [{"power": 7}, {"power": 7, "thermal": 0}])
+def test_a_power_cap_counts_by_its_counter_where_there_is_one(counters):
+    capped = look(throttle_reasons=["sw_power_cap"])
+    assert find_throttling(Telemetry(capped, [capped], capped)) == "sw_power_cap in 1 of 1 readings"
+    counted = msgspec.structs.replace(capped, violation_ns=counters)
+    assert find_throttling(Telemetry(counted, [counted], counted)) is None
+    assert find_throttling(Telemetry(capped, [counted], counted)) is not None
+
+
+def test_a_clock_shows_nothing():
+    """In a pause it is that of a GPU with nothing to do: `during` 132 MHz behind 2100."""
+    fast, slow = (look(gfx_clock_mhz=mhz, utilization_percent=98.0) for mhz in (2100.0, 132.0))
+    assert find_throttling(Telemetry(fast, [fast, slow], slow)) is None
 
 
 def test_all_that_is_found_is_in_one_line():
