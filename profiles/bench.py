@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from rocmoe.profiles.artifact import Artifact, Cache, Request, Timer
 from rocmoe.profiles.bench_cases import Shapes, list_bench_cases
 from rocmoe.profiles.job import Job, Timing
 from rocmoe.profiles.measuring.efforts import load_effort
-from rocmoe.profiles.measuring.rounds import run_rounds
+from rocmoe.profiles.measuring.rounds import Book, run_rounds
 from rocmoe.profiles.measuring.timers import HOST_TIMERS, TIMERS
 from rocmoe.profiles.outcome import Exit, judge_run
 from rocmoe.profiles.request import list_selectors, make_request, means
@@ -43,12 +44,13 @@ class BenchRun(Planned):
 
     timing: Timing | None
 
-    def make_job(self, strict: bool, passed: Sequence[tuple[int, str]] = ()) -> Job:
-        job = super().make_job(strict)
+    def make_timing_job(
+        self, strict: bool, passed: Sequence[tuple[int, str]], inspect: bool
+    ) -> Job | None:
         if self.timing is None:
-            return job
-        timing = msgspec.structs.replace(self.timing, passed=[*passed])
-        return msgspec.structs.replace(job, timing=timing)
+            return None
+        timing = msgspec.structs.replace(self.timing, passed=[*passed], inspect=inspect)
+        return msgspec.structs.replace(self.make_job(strict), timing=timing)
 
 
 def make_bench_request(
@@ -63,6 +65,7 @@ def make_bench_request(
     effort: str,
     strict: bool,
     command: str = "bench",
+    guard: bool = True,
 ) -> Request:
     """A checked request, with every case that it means; `RocmoeError` for what is wrong with it.
 
@@ -73,7 +76,7 @@ def make_bench_request(
         raise RocmoeError(f"nothing to time: rocmoe {command} OP, or --model NAME, or --case ID")
     request = make_request(
         ops, backends, impls, command=command, device=device, suite="smoke", cases=shapes.cases,
-        seed=shapes.seed, strict=strict,
+        seed=shapes.seed, strict=strict, guard=guard,
     )  # fmt: skip
     request = msgspec.structs.replace(
         request, timers=_check_all("timer", timers, TIMERS), models=[*shapes.models],
@@ -128,7 +131,7 @@ def plan_bench(request: Request, has_gpu: bool) -> list[BenchRun]:
             continue
         timing = choose_timing(request, device)
         plan += [
-            BenchRun(spec, case, selector, device, timing)
+            BenchRun(spec, case, selector, device, timing, guard=request.guard)
             for spec, case in cases
             if means(request, selector, spec)
         ]
@@ -155,7 +158,7 @@ def choose_timing(request: Request, device: str) -> Timing | None:
 def run_bench(
     request: Request, shapes: Shapes, settings: Settings, on_progress: OnProgress
 ) -> tuple[Artifact, Path]:
-    """Judge and time everything of a request, one after another, and write its artifact.
+    """Judge everything of a request, time what passed one after another, and write the artifact.
 
     Raises as `run_validation`.
     """
@@ -165,10 +168,16 @@ def run_bench(
     request = set_cases(request, shapes, has_gpu=has_gpu)
     plan = plan_bench(request, has_gpu)
     header = make_header(request, environment)
-    pool = settings.make_pool(*{planned.device for planned in plan})
+    devices = {planned.device for planned in plan}
     rounds = load_effort(request.effort)
-    with Recorder(path, header) as recorder, pool:
-        artifact = run_rounds(pool, plan, request.strict, rounds, recorder, on_progress)
+    with (
+        Recorder(path, header) as recorder,
+        settings.make_judging_pool(*devices) as judging,
+        settings.make_pool(*devices) as timing,
+        TemporaryDirectory(prefix="rocmoe-draws-") as draws,
+    ):
+        book = Book(recorder, request.strict, on_progress, draws)
+        artifact = run_rounds(judging, timing, plan, rounds, book)
     return artifact, path
 
 

@@ -33,15 +33,18 @@ def examine_order(
     *,
     strict: bool,
     watch: Watch,
+    folder: str = "",
 ) -> Examination:
     """Judge an implementation on a case under the wave order of `watch`.
 
     Two calls on the same draw, the second with all waves together and unwatched: after the op's
-    judge the outputs are compared in canonical form, bit by bit if strict.  Raises as `examine`.
+    judge the outputs are compared in canonical form, bit by bit if strict.  folder: of
+    `draw_twice`.  Raises as `examine`.
     """
     if watch.order == "together" or spec.out_of_contract(case):
-        return examine(spec, case, implementation, device, strict=strict, watch=watch)
-    inputs = draw_twice(spec, case)[0]
+        draws = None if spec.out_of_contract(case) else draw_twice(spec, case, folder)
+        return examine(spec, case, implementation, device, strict=strict, watch=watch, draws=draws)
+    inputs = draw_twice(spec, case, folder)[0]
     bench = Workbench(spec, case, implementation, device, watch)
     call = bench.call(inputs, poison=0)
     found = judge_simulation(bench, (call,))

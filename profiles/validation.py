@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +35,7 @@ from rocmoe.profiles.budget import Budget, check_count_keys, check_counts
 from rocmoe.profiles.environment import Environment
 from rocmoe.profiles.job import Job, Probe, Reply
 from rocmoe.profiles.junit import write_junit
-from rocmoe.profiles.pool import Pool
+from rocmoe.profiles.pool import Pool, available_memory
 from rocmoe.profiles.request import list_selectors, means, plan_cases
 from rocmoe.profiles.stream import Recorder, find_unfinished, read_stream
 
@@ -45,6 +45,10 @@ FOLDER = Path("rocmoe-artifacts")
 OnProgress = Callable[[Result, int, int], None]
 
 
+#: What judging takes where the inputs are largest: a few float64 copies of 256 rows of 151936.
+JUDGE_BYTES = 8 << 30
+#: Each has a context on the GPU, of half a gigabyte there.
+MOST_JUDGES = 8
 #: Where GPU code runs by default without a GPU: as an MI300X executes it.
 SIMULATED = "sim:gfx942"
 
@@ -69,13 +73,14 @@ class Planned:
     case: Case
     selector: str
     device: str
+    guard: bool = field(default=True, kw_only=True)
 
     @property
     def key(self) -> tuple[str, str]:
         return self.case.id, self.selector
 
     def make_job(self, strict: bool) -> Job:
-        return Job(self.case.id, self.selector, self.device, strict)
+        return Job(self.case.id, self.selector, self.device, strict, guard=self.guard)
 
     def make_result(self, reply: Reply) -> Result:
         return make_result(record_case(self.spec, self.case), self.selector, self.device, reply)
@@ -102,6 +107,14 @@ class Settings:
         jobs = self.jobs or (1 if on_gpu else os.cpu_count() or 1)
         return Pool(jobs, self.timeout, limit_memory=not on_gpu)
 
+    def make_judging_pool(self, *devices: str) -> Pool:
+        """Workers that judge ahead of timing, where it does not matter that they share a GPU: as
+        many as half of the cores, each with memory for a large case."""
+        on_gpu = any(parse_device(device).kind == "gpu" for device in devices)
+        cores, memory = (os.cpu_count() or 1) // 2, available_memory() // JUDGE_BYTES
+        jobs = max(1, min(cores, memory, MOST_JUDGES))
+        return Pool(jobs, self.timeout, limit_memory=not on_gpu)
+
 
 def plan_run(request: Request, has_gpu: bool) -> list[Planned]:
     """Every backend on every case; one that the user did not name only on the ops that it has,
@@ -117,7 +130,7 @@ def plan_run(request: Request, has_gpu: bool) -> list[Planned]:
         brief = request.simulates_briefly and parse_device(device).kind == "sim"
         cases = plan_cases(msgspec.structs.replace(request, suite="smoke")) if brief else asked
         plan += [
-            Planned(spec, case, selector, device)
+            Planned(spec, case, selector, device, guard=request.guard)
             for spec, case in cases
             if (request.backends or fits) and means(request, selector, spec)
         ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -15,7 +16,7 @@ from rocmoe.profiles.bench_cases import Shapes
 from rocmoe.profiles.comparing.comparison import compare_results, list_comparisons
 from rocmoe.profiles.job import Job, Reply, Timing
 from rocmoe.profiles.measuring.efforts import Rounds, load_effort
-from rocmoe.profiles.measuring.rounds import merge_results, run_counted
+from rocmoe.profiles.measuring.rounds import Book
 from rocmoe.profiles.outcome import Exit, judge_run
 from rocmoe.profiles.pool import Pool
 from rocmoe.profiles.stream import Recorder
@@ -29,9 +30,9 @@ class Duel:
     runs: tuple[BenchRun, ...]
     timing: Timing
 
-    def make_job(self, strict: bool, passed: Sequence[tuple[int, str]]) -> Job:
+    def make_job(self, strict: bool, passed: Collection[tuple[int, str]], inspect: bool) -> Job:
         first, *others = (run.selector for run in self.runs)
-        timing = msgspec.structs.replace(self.timing, passed=sorted(passed))
+        timing = msgspec.structs.replace(self.timing, passed=sorted(passed), inspect=inspect)
         case, device = self.runs[0].case.id, self.runs[0].device
         return Job(case, first, device, strict, timing=timing, against=others)
 
@@ -54,12 +55,16 @@ def run_comparison(
         found = ", ".join(selectors) or "none"
         raise RocmoeError(f"two backends are needed to compare, found {found}: --backend, --impl")
     request = msgspec.structs.replace(request, backends=selectors)
-    pool = settings.make_pool(*{run.device for run in plan})
-    with Recorder(path, make_header(request, environment)) as recorder, pool:
-        match = _Match(pool, plan, request.strict, recorder, on_progress)
+    devices = {run.device for run in plan}
+    with (
+        Recorder(path, make_header(request, environment)) as recorder,
+        settings.make_judging_pool(*devices) as judging,
+        settings.make_pool(*devices) as timing,
+        TemporaryDirectory(prefix="rocmoe-draws-") as draws,
+    ):
+        book = Book(recorder, request.strict, on_progress, draws)
         try:
-            match.judge()
-            match.time(load_effort(request.effort))
+            _Match(judging, timing, plan, book).play(load_effort(request.effort))
         except KeyboardInterrupt:
             recorder.finish([run.key for run in plan], complete=False)
             raise
@@ -67,45 +72,25 @@ def run_comparison(
 
 
 class _Match:
-    """What is known so far, by case and selector."""
+    """The rounds of a comparison."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        plan: Sequence[BenchRun],
-        strict: bool,
-        recorder: Recorder,
-        on_progress: OnProgress,
-    ) -> None:
-        self._pool, self._plan, self._strict = pool, plan, strict
-        self._recorder, self._on_progress = recorder, on_progress
-        self._results: dict[tuple[str, str], Result] = {}
-        self._passed: dict[str, set[tuple[int, str]]] = {}
+    def __init__(self, judging: Pool, timing: Pool, plan: Sequence[BenchRun], book: Book) -> None:
+        self._judging, self._timing = judging, timing
+        self._plan, self._book = plan, book
 
-    def judge(self) -> None:
-        """Each implementation on each case, in a process of its own backend."""
-        jobs = [
-            msgspec.structs.replace(run.make_job(self._strict), timing=None) for run in self._plan
-        ]
-
-        def keep(index: int, reply: Reply) -> Result:
-            run = self._plan[index]
-            return self._put(run.key, run.make_result(reply))
-
-        run_counted(self._pool, jobs, keep, self._on_progress)
-
-    def time(self, rounds: Rounds) -> None:
-        """Rounds over the cases on which at least two passed."""
+    def play(self, rounds: Rounds) -> None:
+        """Judge everything, and time in turns on the cases on which at least two passed."""
+        self._book.judge(self._judging, self._plan)
         for number in range(rounds.most):
             duels = [duel for duel in self._list_duels() if not self._is_settled(duel, rounds)]
             if not duels:
                 return
-            self._time_round(duels if number % 2 == 0 else duels[::-1])
+            self._time_round(duels[::-1] if number % 2 else duels, first=number == 0)
 
     def _list_duels(self) -> list[Duel]:
         by_case: dict[str, list[BenchRun]] = {}
         for run in self._plan:
-            if self._results[run.key].status == "pass" and run.timing is not None:
+            if self._book.is_timed(run.key) and run.timing is not None:
                 by_case.setdefault(run.case.id, []).append(run)
         return [
             Duel(tuple(runs), runs[0].timing)
@@ -114,7 +99,7 @@ class _Match:
         ]
 
     def _is_settled(self, duel: Duel, rounds: Rounds) -> bool:
-        results = [self._results[run.key] for run in duel.runs]
+        results = [self._book.results[run.key] for run in duel.runs]
         processes = max(
             (len(each.samples_us) for result in results for each in result.measurements or ()),
             default=0,
@@ -125,16 +110,19 @@ class _Match:
         compared = compare_results(results)
         return processes >= rounds.least and all(each.verdict != "AMBIGUOUS" for each in compared)
 
-    def _time_round(self, duels: Sequence[Duel]) -> None:
+    def _time_round(self, duels: Sequence[Duel], *, first: bool) -> None:
+        book = self._book
         jobs = [
-            duel.make_job(self._strict, [*self._passed.get(duel.runs[0].case.id, ())])
+            duel.make_job(
+                book.strict, {each for run in duel.runs for each in book.passed[run.key]}, first
+            )
             for duel in duels
         ]
 
         def keep(index: int, reply: Reply) -> Result:
             return self._keep_turns(duels[index], reply)
 
-        run_counted(self._pool, jobs, keep, self._on_progress)
+        book.run(self._timing, jobs, keep)
 
     def _keep_turns(self, duel: Duel, reply: Reply) -> Result:
         """The first run's result, of a reply a run.
@@ -145,25 +133,8 @@ class _Match:
             names = ", ".join(run.selector for run in duel.runs)
             reply = msgspec.structs.replace(reply, reason=f"as {names} took turns: {reply.reason}")
         turns = reply.turns or [reply] * len(duel.runs)
-        for run, turn in zip(duel.runs, turns, strict=True):
-            result, known = run.make_result(turn), self._results[run.key]
-            first = not known.measurements and result.status == "pass"
-            self._put(run.key, _begin(known, result) if first else merge_results(known, result))
-            self._passed.setdefault(run.case.id, set()).update(turn.passed)
-        return self._results[duel.runs[0].key]
-
-    def _put(self, key: tuple[str, str], result: Result) -> Result:
-        self._results[key] = result
-        self._recorder.put(result)
-        return result
-
-
-def _begin(judged: Result, timed: Result) -> Result:
-    """A result that was judged, with what its first process took."""
-    return msgspec.structs.replace(
-        judged, checks=[*judged.checks, *timed.checks], measurements=timed.measurements,
-        kernels=timed.kernels, seconds=judged.seconds + timed.seconds,
-    )  # fmt: skip
+        kept = [self._book.add(run, turn) for run, turn in zip(duel.runs, turns, strict=True)]
+        return kept[0]
 
 
 def judge_comparison(artifact: Artifact) -> Exit:

@@ -4,7 +4,7 @@ ones, and those of calls behind it."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,6 +65,7 @@ class AfterCheck:
     failed: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     _looked: int = 0
+    _right: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def check_spots(self, label: str, spots: SpotChecks) -> None:
         """Whether the answers that were taken by chance are right."""
@@ -97,10 +98,13 @@ class AfterCheck:
 
     def _look(self, label: str, draw: int, returned: Any) -> None:
         named = name_outputs(self.spec, self.case, self.device, returned)
-        outputs = {name: to_numpy(tensor) for name, tensor in named.items()}
         self._looked += 1
+        if self._is_right(draw, named):
+            return
+        outputs = {name: to_numpy(tensor) for name, tensor in named.items()}
         known = (draw, digest(outputs))
         if known in self.passed:
+            self._right[draw] = _copy_all(named)
             return
         inputs = self.draws[draw]
         verdict = drop_undecided(
@@ -111,6 +115,15 @@ class AfterCheck:
             self.findings += [replace(f, check=CHECK, call=CALL) for f in verdict.findings]
         else:
             self.passed.add(known)
+            self._right[draw] = _copy_all(named)
+
+    def _is_right(self, draw: int, named: Mapping[str, Any]) -> bool:
+        """Whether an answer has the bits of a right one: large ones are compared where they are,
+        since to copy and convert them takes longer than all that is timed."""
+        right = self._right.get(draw)
+        return right is not None and all(
+            same_tensor_bits(tensor, right[name]) for name, tensor in named.items()
+        )
 
     def verdict(self) -> Verdict:
         """One check for all that was looked at."""
@@ -127,6 +140,22 @@ def destroy(returned: Any, *benches: Workbench) -> None:
         if isinstance(tensor, torch.Tensor) and not any(bench.owns(tensor) for bench in benches):
             poison = float("nan") if tensor.is_floating_point() else torch.iinfo(tensor.dtype).max
             tensor.detach().fill_(poison)
+
+
+def same_tensor_bits(found: Any, wanted: Any) -> bool:
+    """Whether two tensors have one dtype, one shape and the same bits, a NaN's too."""
+    import torch
+
+    if found.dtype != wanted.dtype or found.shape != wanted.shape:
+        return False
+    if found.is_floating_point():
+        words = {2: torch.int16, 4: torch.int32, 8: torch.int64}[found.element_size()]
+        found, wanted = found.view(words), wanted.view(words)
+    return bool(torch.equal(found, wanted))
+
+
+def _copy_all(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tensor.detach().clone() for name, tensor in named.items()}
 
 
 def _copy(returned: Any) -> Any:

@@ -15,6 +15,7 @@ from rocmoe.profiles.artifact import Measurement
 from rocmoe.profiles.examination import Examination, draw_twice, examine
 from rocmoe.profiles.job import Timing
 from rocmoe.profiles.measuring.aftercheck import CHECK, AfterCheck
+from rocmoe.profiles.measuring.conditions import choose_telemetry, observe_case
 from rocmoe.profiles.measuring.efforts import load_effort
 from rocmoe.profiles.measuring.measurement import invalidate
 from rocmoe.profiles.measuring.side_work import UnseenError
@@ -34,13 +35,15 @@ def examine_and_time(
     *,
     strict: bool,
     timing: Timing,
+    folder: str = "",
 ) -> Examination:
     """Judge an implementation on a case, and time it if it passed, here or in another process.
 
     The answers of timed calls are judged too, as the check `after_timing`; what is wrong makes all
-    measurements invalid.  Raises as `examine`, and what a later call raises.
+    measurements invalid.  folder: of `draw_twice`.  Raises as `examine`, and what a later call
+    raises.
     """
-    draws = draw_twice(spec, case)
+    draws = draw_twice(spec, case, folder)
     examined = None
     if not timing.passed:
         examined = examine(spec, case, implementation, device, strict=strict, draws=draws)
@@ -48,10 +51,13 @@ def examine_and_time(
             return examined
     with _using(device):
         effort = load_effort(timing.effort).effort
-        stand = Stand(spec, case, implementation, device, draws, strict, effort=effort)
+        choice = choose_telemetry(device)
+        stand = Stand(
+            spec, case, implementation, device, draws, strict, effort=effort, choice=choice
+        )
         stand.after.passed |= {*timing.passed, *(examined.passed if examined else ())}
-        inspected = _inspect(stand) if examined else None
-        measurements = stand.measure(timing)
+        inspected = _inspect(stand) if timing.inspect else None
+        (measurements,) = observe_case(choice, lambda: [stand.measure(timing)])
     return _join(examined, stand.after, measurements, inspected)
 
 
@@ -112,23 +118,26 @@ def time_in_turns(
     *,
     strict: bool,
     timing: Timing,
+    folder: str = "",
 ) -> dict[str, Examination]:
     """Time implementations that passed on a case, by name, in turns in this one process.
 
     Judged is only what the timed calls answered.  Raises what a call raises.
     """
-    draws = draw_twice(spec, case)
+    draws = draw_twice(spec, case, folder)
     effort = load_effort(timing.effort).effort
     with _using(device):
+        choice = choose_telemetry(device)
         stands = {
-            name: Stand(spec, case, each, device, draws, strict, effort=effort)
+            name: Stand(spec, case, each, device, draws, strict, effort=effort, choice=choice)
             for name, each in implementations.items()
         }
         for stand in stands.values():
             stand.after.passed |= {*timing.passed}
-        first = not timing.passed
-        inspected = {name: _inspect(stand) if first else None for name, stand in stands.items()}
-        measured = measure_in_turns([*stands.values()], timing)
+        inspected = {
+            name: _inspect(stand) if timing.inspect else None for name, stand in stands.items()
+        }
+        measured = observe_case(choice, lambda: measure_in_turns([*stands.values()], timing))
     taken = zip(*measured, strict=True)
     return {
         name: _join(None, stand.after, mine, inspected[name])

@@ -14,6 +14,7 @@ from rocmoe.profiles.comparing.comparison import (
     list_comparisons,
 )
 from rocmoe.profiles.measuring.statistics import find_median
+from rocmoe.profiles.profiling.kernels import short_name
 from rocmoe.profiles.simulation import UNITS
 from rocmoe.profiles.tables.table import Table
 
@@ -23,6 +24,8 @@ RATIOS = (
 )  # fmt: skip
 CONTENDERS = ("op", "shape", "tokens", "fastest")
 SYMBOLS = ("op", "backend", "kernels that ran")
+#: Kernels of one call that a line has room for.
+MOST_SYMBOLS = 4
 
 
 def list_comparison_tables(artifact: Artifact) -> list[Table]:
@@ -84,8 +87,20 @@ def _describe_winner(artifact: Artifact, winner: Winner) -> list[str]:
 
 def _list_symbols(results: Sequence[Result]) -> list[list[str]]:
     found = {
-        (result.case.op, result.selector, "; ".join(dict.fromkeys(result.kernels)))
+        (result.case.op, result.selector, _name_kernels(result.kernels))
         for result in results
         if result.kernels
     }
     return [list(each) for each in sorted(found)]
+
+
+def _name_kernels(symbols: Sequence[str]) -> str:
+    """The first few, without their arguments; the artifact has all as the profiler told them."""
+    names = list(dict.fromkeys(map(_shorten, symbols)))
+    more = len(names) - MOST_SYMBOLS
+    return "; ".join(names[:MOST_SYMBOLS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _shorten(symbol: str) -> str:
+    copied = symbol.startswith(("Memcpy", "Memset", "Copy", "Fill"))  # no symbol of a program
+    return symbol.partition(" (")[0] if copied else short_name(symbol)

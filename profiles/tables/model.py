@@ -24,7 +24,7 @@ COUNT = "instr/token"
 #: What stands around a time whose measurement is not ok, and what that says.
 MARKS: Mapping[str, tuple[str, str]] = {
     "invalid": ("({})", "(us): does not count, being faster than a floor or wrong after timing"),
-    "throttled": ("{}*", "us*: the clock fell while it was taken"),
+    "throttled": ("{}*", "us*: the GPU was held back while it was taken"),
     "unverified": ("{}?", "us?: nothing proves that the caches were cold"),
 }
 #: What did not run at all: a column of it is told in a note.
@@ -85,7 +85,11 @@ def list_model_tables(artifact: Artifact) -> list[Table]:
     """
     used = [timer for timer in TIMERS if any(each.timer == timer for each in _list_all(artifact))]
     shown = [timer for timer in used if timer in artifact.request.timers] or used[:1]
-    tables = [table for group in _group(artifact) for table in _list_tables(artifact, group, shown)]
+    tables = [
+        table
+        for group in group_families(artifact)
+        for table in _list_tables(artifact, group, shown)
+    ]
     if tables and (rest := [timer for timer in used if timer not in shown]):
         note = f"also measured, and in the artifact: {', '.join(rest)}; --timer makes their tables"
         tables[-1] = _add_note(tables[-1], note)
@@ -110,15 +114,15 @@ def _is_of(measurement: Measurement, taken: Taken) -> bool:
     return (measurement.timer, measurement.cache) == taken
 
 
-def _group(artifact: Artifact) -> list[list[Result]]:
+def group_families(artifact: Artifact) -> list[list[Result]]:
     """Results whose cases differ in their tokens alone."""
     groups: dict[str, list[Result]] = {}
     for result in artifact.results:
-        groups.setdefault(_describe(result.case), []).append(result)
+        groups.setdefault(describe_family(result.case), []).append(result)
     return list(groups.values())
 
 
-def _describe(case: CaseRecord) -> str:
+def describe_family(case: CaseRecord) -> str:
     """The op, and all of a case but its tokens."""
     axis = find_axis(case)
     words = [f"{name}={size}" for name, size in case.sizes.items() if name != axis]
@@ -173,7 +177,7 @@ def _make_table(
         *(_tell_idle(each) for each in columns if each not in shown),
         *_tell_missing(artifact, axis, ladder),
     ]
-    title = f"{_describe(group[0].case)}{_tell_taken(shown, taken)}"
+    title = f"{describe_family(group[0].case)}{_tell_taken(shown, taken)}"
     return Table(title, (axis, *headings, *floors), rows, notes=tuple(notes))
 
 

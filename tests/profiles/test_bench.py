@@ -25,7 +25,9 @@ def ask(ops=("topk_softmax",), timers=(), caches=("warm",), backends=(), device=
 def test_on_a_gpu_everything_that_runs_there_is_timed_by_graph_kernel_and_wall():
     plan = plan_bench(ask(cases=[CASE]), has_gpu=True)
     assert {(run.selector, run.device) for run in plan} >= {("torch", "gpu"), ("triton", "gpu")}
-    timing = plan[0].make_job(strict=False).timing
+    assert plan[0].make_job(strict=False).timing is None
+    timing = plan[0].make_timing_job(False, [(0, "digest")], inspect=False).timing
+    assert (timing.passed, timing.inspect) == ([(0, "digest")], False)
     assert (timing.timers, timing.caches) == (["graph", "kernel", "wall"], ["warm"])
 
 

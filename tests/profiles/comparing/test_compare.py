@@ -10,6 +10,7 @@ from rocmoe.profiles.comparing.compare import _Match
 from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.job import Reply, Timing
 from rocmoe.profiles.measuring.efforts import Rounds
+from rocmoe.profiles.measuring.rounds import Book
 from rocmoe.profiles.stream import Recorder
 
 SPEC = load_op("topk_softmax")
@@ -28,8 +29,11 @@ class Pool:
         for index, job in enumerate(jobs):
             if job.timing is None:
                 status = "fail" if job.selector in self.wrong else "pass"
-                on_result(index, Reply(status, checks=[CheckRecord("weights", True, 0.1, 1.0)]))
+                checks = [CheckRecord("weights", True, 0.1, 1.0)]
+                passed = [(0, f"judged {job.selector}")]
+                on_result(index, Reply(status, checks=checks, passed=passed))
             else:
+                assert job.timing.inspect == (not self.duels), "only the first looks what runs"
                 self.duels.append((job.selectors, list(job.timing.passed)))
                 on_result(index, self.turns(len(self.duels) - 1))
 
@@ -53,9 +57,8 @@ def match(tmp_path):
         timing = Timing(["wall"], ["warm"])
         plan = [BenchRun(SPEC, CASE, name, "cpu", timing) for name in NAMES]
         with Recorder(tmp_path / "run.json", header) as recorder:
-            played = _Match(pool, plan, False, recorder, lambda *told: None)
-            played.judge()
-            played.time(ROUNDS)
+            book = Book(recorder, False, lambda *told: None)
+            _Match(pool, pool, plan, book).play(ROUNDS)
             artifact = recorder.finish([run.key for run in plan], complete=True)
         return pool, {result.selector: result for result in artifact.results}
 
@@ -77,7 +80,7 @@ def test_what_is_ambiguous_gets_more_processes_as_far_as_the_effort_goes(match):
 def test_later_processes_are_told_what_passed_in_earlier_ones(match):
     pool, _ = match(lambda number: take(10.0, 20.0, 30.0))
     (_, first), (_, second) = pool.duels
-    assert first == []
+    assert {word for _, word in first} == {f"judged {name}" for name in NAMES}
     assert {word for _, word in second} == {"digest 10.0", "digest 20.0", "digest 30.0"}
 
 

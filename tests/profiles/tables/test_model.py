@@ -94,7 +94,7 @@ def test_what_has_no_time_has_a_word_and_is_not_the_fastest():
     ]
     assert table.notes == (
         "(us): does not count, being faster than a floor or wrong after timing",
-        "us*: the clock fell while it was taken",
+        "us*: the GPU was held back while it was taken",
     )
 
 
