@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case
+from rocmoe.ops.core.errors import InputsError, RocmoeError
 from rocmoe.ops.core.spec import Inputs, OpSpec
 
 TORCH_DTYPES = {
@@ -23,14 +24,26 @@ def draw_inputs(spec: OpSpec, case: Case, draw: int = 0) -> Inputs:
     """The `draw`-th set of inputs of a case, by argument name.
 
     Float tensors are float64 arrays that hold only values of their argument's dtype, integer
-    tensors are int64 arrays; the rest are Python scalars or None.
+    tensors are int64 arrays; the rest are Python scalars or None.  What a case gives is in every
+    draw, and the rest of it is that of the first; `InputsError` where that does not fit it.
     """
-    rng = np.random.Generator(np.random.PCG64(case.entropy(draw)))
-    drawn = spec.draw(case, rng)
+    rng = np.random.Generator(np.random.PCG64(case.entropy(0 if case.given else draw)))
+    drawn = {**spec.draw(case, rng)}
+    drawn |= _read_given(spec, case, drawn)
     return {
         argument.name: _round_argument(drawn[argument.name], argument.dtype, case)
         for argument in spec.inputs
     }
+
+
+def _read_given(spec: OpSpec, case: Case, drawn: Inputs) -> Inputs:
+    try:
+        given = spec.read_given(case)
+    except RocmoeError as error:  # a second look has more rows than are given
+        raise InputsError(str(error)) from None
+    if absent := [name for name in given if drawn[name] is None]:
+        raise InputsError(f"case {case.id!r}: it has no {absent[0]}, whose values it gives")
+    return {**given}
 
 
 def _round_argument(value: Any, dtype: str | None, case: Case) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.errors import RocmoeError, unknown
+from rocmoe.ops.core.given import read_values
 from rocmoe.references.judging.verdict import Verdict
 
 #: Every argument of a call by its canonical name: NumPy arrays (float64 or int64) for tensors,
@@ -178,7 +179,24 @@ class OpSpec:
                 raise _in_case(case, RocmoeError(f"{name}={size} is not in [0, {LARGEST_SIZE}]"))
         if reason := self.refuse_case(case):
             raise _in_case(case, RocmoeError(reason))
+        self.read_given(case)
         return case
+
+    def read_given(self, case: Case) -> dict[str, NDArray[Any]]:
+        """The tensors whose values a case gives, float64 or int64; `RocmoeError` for what is not
+        the values of an input."""
+        tensors = {each.name: each for each in self.inputs if each.dtype is not None}
+        read = {}
+        for name, text in case.given.items():
+            if name not in tensors:
+                raise _in_case(case, unknown("input", name, tensors))
+            floats = tensors[name].dtype not in ("i32", "i64")
+            shape = self.shape(tensors[name], case)
+            try:
+                read[name] = read_values(name, text, shape, floats=floats)
+            except RocmoeError as error:
+                raise _in_case(case, error) from None
+        return read
 
     def _check_names(
         self, case: Case, kind: str, found: Mapping[str, object], wanted: Mapping[str, object]

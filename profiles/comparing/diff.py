@@ -15,8 +15,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from rocmoe.ops.core.errors import RocmoeError, nearest, unknown
-from rocmoe.profiles.artifact import Artifact, Result, read_artifact
+from rocmoe.ops.core.errors import RocmoeError, unknown
+from rocmoe.profiles.address import name_result, read_address, select_results, split_address
+from rocmoe.profiles.artifact import Artifact, Result
 from rocmoe.profiles.comparing.comparability import (
     DIMENSIONS,
     Difference,
@@ -33,7 +34,6 @@ from rocmoe.profiles.comparing.diff_changes import (
     compare_statuses,
     compare_times,
     match_kernels,
-    name_result,
 )
 from rocmoe.profiles.comparing.diff_times import find_obstacle, learn_noise, match_measurements
 from rocmoe.profiles.outcome import RAN, Exit
@@ -119,22 +119,10 @@ def _split(text: str) -> tuple[str, ...]:
 def read_side(text: str) -> Side:
     """The artifact that `FILE`, `FILE#CASE` or `FILE#CASE@BACKEND` stands for.
 
-    Raises `RocmoeError` as `read_artifact`, and for a result that is not in it.
+    Raises `RocmoeError` as `read_address`.
     """
-    whole = Path(text).is_file()
-    file, _, address = (text, "", "") if whole else text.partition("#")
-    artifact = read_artifact(Path(file))
-    results = select_results(artifact.results, address)
-    if address and not results:
-        names = {name_result(result) for result in artifact.results}
-        hint = nearest(address, names) or f"; it has {len(names)} result(s)"
-        raise RocmoeError(f"{file} has no result {address!r}{hint}")
-    return Side(text, Path(file), artifact, results, address)
-
-
-def select_results(results: Sequence[Result], address: str) -> list[Result]:
-    """The results at an address: those of a case, or the one of a backend on it; else all."""
-    return [each for each in results if address in ("", each.case.id, name_result(each))]
+    file, artifact, results = read_address(text)
+    return Side(text, file, artifact, results, split_address(text)[1])
 
 
 def pair_results(base: Side, new: Side) -> list[Paired]:

@@ -72,11 +72,6 @@ class Change(msgspec.Struct, frozen=True):
     others: dict[str, list[float]] = {}
 
 
-def name_result(result: Result) -> str:
-    """The address of a result in its artifact."""
-    return f"{result.case.id}@{result.selector}"
-
-
 def compare_statuses(
     base: Result | None, new: Result | None, *, allow_missing: bool, note: str = ""
 ) -> Change | None:

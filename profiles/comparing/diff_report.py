@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from rocmoe.profiles.bench_report import format_us
 from rocmoe.profiles.comparing.comparability import DIMENSIONS
 from rocmoe.profiles.comparing.diff import Diff
 from rocmoe.profiles.comparing.diff_changes import Change
+from rocmoe.profiles.github import (
+    Annotation,
+    add_to_summary,
+    escape_markdown,
+    fold,
+    list_lines,
+    make_commands,
+    render_code,
+)
 from rocmoe.profiles.outcome import Exit
 
 COLUMNS = ("verdict", "result", "device", "what", "base", "new", "change", "note")
@@ -21,8 +30,6 @@ PLURALS = {"regression": "regressions", "improvement": "improvements", "other": 
 #: Rows that a group shows unless all are asked for.  A comment on a pull request holds 65536
 #: characters, and a row some 300.
 TOLD = 40
-#: GitHub shows ten annotations of a level in a step; the last one here counts the rest.
-ANNOTATIONS = 9
 
 
 def choose_group(change: Change) -> Group:
@@ -139,13 +146,13 @@ def render_markdown(diff: Diff, *, every: bool = False) -> str:
     groups = group_changes(diff)
     parts = [f"**rocmoe diff** {summarize(diff)}"]
     if diff.inconclusive:
-        parts.append(_list(diff.inconclusive))
+        parts.append(list_lines(diff.inconclusive))
     for name in GROUPS if every else GROUPS[:-1]:
         if shown := groups[name] if every else groups[name][:TOLD]:
             title, table = _count(len(groups[name]), name), _render_table(shown)
-            parts.append(table if name == "regression" else _fold(title, table))
+            parts.append(table if name == "regression" else fold(title, table))
     if notes := tell_notes(diff, every=every):
-        parts.append(_fold(f"{len(notes)} note(s)", _list(notes)))
+        parts.append(fold(f"{len(notes)} note(s)", list_lines(notes)))
     return "\n\n".join(parts)
 
 
@@ -155,67 +162,34 @@ def _render_table(changes: Sequence[Change]) -> str:
     rows = []
     for change in changes:
         verdict, result, *cells = describe_change(change)
-        # As code, since `@name` would call a user of that name.
-        code = result.replace("`", "'").replace("|", "\\|")
-        rows.append([verdict, f"`{code}`", *map(_escape, cells)])
+        rows.append([verdict, render_code(result), *map(escape_markdown, cells)])
     return str(tabulate(rows, COLUMNS, tablefmt="github", disable_numparse=True))
-
-
-def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
-
-
-def _fold(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
-
-
-def _escape(text: str) -> str:
-    """One line in which nothing is a mark of Markdown or HTML, and nothing calls a user."""
-    line = " ".join(text.split())
-    for mark in "\\`*_<>|[]#~":
-        line = line.replace(mark, f"\\{mark}")
-    return line.replace("@", "@\u200b")
 
 
 def annotate_diff(diff: Diff, summary: str | None = None) -> list[str]:
     """Commands for GitHub's runner: an error for what fails, a warning for what may.
 
     That is a regression that the gate leaves alone, and a time that only noise may have made slow.
-    summary: the file that GitHub shows behind a step, which gets the Markdown.  The escapes are
-    those of `actions/toolkit`, packages/core/src/command.ts.
+    summary: the file that GitHub shows behind a step, which gets the Markdown.
     """
-    if summary:
-        with open(summary, "a", encoding="utf-8") as file:
-            file.write(render_markdown(diff) + "\n")
+    add_to_summary(summary, render_markdown(diff))
     groups = group_changes(diff)
-    errors = [("inconclusive", line) for line in diff.inconclusive]
+    errors = [Annotation("inconclusive", line) for line in diff.inconclusive]
     errors += [_annotate(each) for each in groups["regression"] if diff.fails_on(each)]
     warnings = [_annotate(each) for each in groups["regression"] if not diff.fails_on(each)]
     warnings += [_annotate(each) for each in groups["ambiguous"] if _looks_slow(each)]
-    return [*_make_commands("error", errors), *_make_commands("warning", warnings)]
+    return [
+        *make_commands("error", "rocmoe diff", errors),
+        *make_commands("warning", "rocmoe diff", warnings),
+    ]
 
 
 def _looks_slow(change: Change) -> bool:
     return change.ratio is not None and change.ratio > 1.0 + (change.margin or 0.0)
 
 
-def _make_commands(level: str, told: Sequence[tuple[str, str]]) -> Iterator[str]:
-    rest = len(told) - ANNOTATIONS
-    more = [("more", f"{rest} more of this level")] if rest > 0 else []
-    for title, message in [*told[:ANNOTATIONS], *more]:
-        title = _escape_property(f"rocmoe diff: {title}")
-        yield f"::{level} title={title}::{_escape_data(message)}"
-
-
-def _annotate(change: Change) -> tuple[str, str]:
+def _annotate(change: Change) -> Annotation:
     verdict, result, device, what, base, new, ratio, note = describe_change(change)
     told = f"{result} on {device}, {what}: {base} -> {new}"
-    return verdict, told + (f", {ratio}" if ratio != "-" else "") + (f" ({note})" if note else "")
-
-
-def _escape_data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _escape_property(text: str) -> str:
-    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
+    told += f", {ratio}" if ratio != "-" else ""
+    return Annotation(verdict, told + (f" ({note})" if note else ""))

@@ -1,0 +1,1 @@
+"""From a failure to the smallest case that still fails: `rocmoe shrink`."""
