@@ -1,0 +1,1 @@
+"""What stands in a bundle in place of modules that would bring the whole simulator along."""
