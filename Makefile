@@ -5,6 +5,12 @@
 #   TRITON=...       what to install where there is no triton; a ROCm torch brings its own
 #   ARGS=...         more arguments for test, validate, selftest and typecheck
 #   WORKERS=...      test processes; auto is one a core
+#
+# `make wheelhouse` takes, of the machine that the wheels are for:
+#   PYTHON=3.12      its Python, as a version
+#   GLIBC=2.28       the oldest glibc that they must run with
+#   EXTRAS=...       extras of rocmoe whose wheels are wanted too
+#   LEAVE=...        what that machine has, and no wheel is wanted of
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,6 +22,16 @@ TORCH_VERSION ?= 2.13.0
 TRITON ?= triton>=3.6,<3.10
 ARGS ?=
 WORKERS ?= auto
+GLIBC ?= 2.28
+EXTRAS ?= sim,plot,dev
+LEAVE ?= torch,triton
+WHEELHOUSE ?= wheelhouse
+
+# There PYTHON is a version, of another machine's Python, and no program here.
+ifneq ($(filter wheelhouse,$(MAKECMDGOALS)),)
+WHEELS_FOR := $(if $(filter 3.%,$(PYTHON)),$(PYTHON))
+override PYTHON := $(if $(WHEELS_FOR),python3,$(PYTHON))
+endif
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,7 +84,7 @@ for name in ("torch", "triton", "triton-rocm", "pytorch-triton-rocm"):
             sys.exit("setup: torch is importable but has no package metadata, so that pip would replace it")
 endef
 
-.PHONY: help setup test validate selftest sanitize budget bench-sim lint format typecheck check wheel sdist install clean
+.PHONY: help setup test validate selftest sanitize budget bench-sim rocm-ci lint format typecheck check wheel wheelhouse sdist install clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -94,8 +110,9 @@ $(READY): pyproject.toml Makefile
 	        echo "setup: no $(TRITON): name another TRITON"; exit 1; } >&2; }
 	@touch $@
 
+# Without GitHub's variables: what tests run would write annotations and its step summary.
 test: $(READY) ## run the tests
-	@$(RUN) pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@env -u GITHUB_ACTIONS -u GITHUB_STEP_SUMMARY $(RUN) pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 validate: $(READY) ## validate every op on this machine
 	@$(BIN)/rocmoe validate $(ARGS)
@@ -116,6 +133,9 @@ budget: $(READY) ## hold the Triton kernels' AMD code against .ci/budget.toml
 bench-sim: $(READY) ## time the simulator, on one core, with and without its sanitizers
 	@$(BIN)/python tests/benchmarks/bench_sim.py $(ARGS)
 
+rocm-ci: ## run what CI runs on an AMD GPU; .ci/rocm says what can be chosen
+	@.ci/rocm
+
 lint: $(READY) ## check style and formatting
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
@@ -135,8 +155,12 @@ check: lint typecheck test ## lint, typecheck and test
 
 # setuptools copies into build/lib and never removes: a deleted op would be shipped from there.
 wheel: $(READY) ## build a wheel into dist/
-	@rm -rf build/lib
+	@rm -rf build/lib dist/rocmoe-*.whl
 	@$(RUN) build --no-isolation --wheel
+
+wheelhouse: wheel ## collect wheels for a machine with no network: PYTHON=3.12 is its Python
+	@$(BIN)/python .ci/wheelhouse.py $(if $(WHEELS_FOR),--python $(WHEELS_FOR)) --glibc $(GLIBC) \
+	    --extras '$(EXTRAS)' --leave '$(LEAVE)' --dest $(WHEELHOUSE) dist/rocmoe-*.whl
 
 sdist: $(READY) ## build a source distribution into dist/
 	@rm -rf build/lib

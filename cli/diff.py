@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rocmoe.cli import options
-from rocmoe.cli.show import OutputFormat, format_table
+from rocmoe.cli.show import Annotator, OutputFormat, format_table
 
 if TYPE_CHECKING:
     from rocmoe.profiles.comparing.diff import Diff
 
 _FAIL_ON = "Of correctness, slower, counts, resources, ambiguous; default: the first three."
 _ALLOW = "Compare although these differ: gpu, clocks, versions, host, variables, request."
-_ANNOTATE = "GitHub annotations on stderr, and its step summary; default: where GitHub runs it."
 
 
 def diff(
@@ -31,9 +30,8 @@ def diff(
         float, typer.Option(min=0.0, metavar="PERCENT", help="By which counts may grow.")
     ] = 0.5,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML.")] = None,
-    annotate: Annotated[
-        bool | None, typer.Option("--annotate/--no-annotate", help=_ANNOTATE)
-    ] = None,
+    annotations: options.Annotations = None,
+    annotate: Annotated[bool | None, typer.Option("--annotate/--no-annotate", hidden=True)] = None,
     every: Annotated[bool, typer.Option("--all", help="Also show what is unchanged.")] = False,
     form: options.Form = OutputFormat.table,
 ) -> None:
@@ -45,6 +43,7 @@ def diff(
     from rocmoe.profiles.comparing.diff_junit import check_junit, write_diff_junit
     from rocmoe.profiles.comparing.diff_report import annotate_diff
 
+    annotator = options.choose_annotator(annotations, annotate)
     gate = make_gate(fail_on, allow, allow_missing, count_tolerance)
     sides = read_side(base), read_side(new)
     if junit is not None:
@@ -53,7 +52,7 @@ def diff(
     if junit is not None:
         write_diff_junit(found, junit)
     _show(found, form, every)
-    if os.environ.get("GITHUB_ACTIONS") == "true" if annotate is None else annotate:
+    if annotator is Annotator.github:
         # GitHub's runner reads stderr as well, and no file is made of it.
         for line in annotate_diff(found, os.environ.get("GITHUB_STEP_SUMMARY")):
             typer.echo(line, err=True)

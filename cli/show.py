@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,13 @@ class OutputFormat(str, Enum):
     table = "table"
     json = "json"
     markdown = "markdown"
+
+
+class Annotator(str, Enum):
+    """Whose page a run is told on, beside what it prints."""
+
+    github = "github"
+    none = "none"
 
 
 def format_table(
@@ -83,6 +91,18 @@ def show_run(
     typer.echo(f"\n{outcome.name.lower()} (exit {int(outcome)}); artifact: {path}")
 
 
+def show_annotations(
+    annotator: Annotator, artifact: Artifact, excesses: Sequence[str] = ()
+) -> None:
+    """Tell GitHub's runner, which reads stderr as well, and write its step summary."""
+    if annotator is Annotator.none:
+        return
+    from rocmoe.profiles.run_annotations import annotate_run
+
+    for line in annotate_run(artifact, excesses, os.environ.get("GITHUB_STEP_SUMMARY")):
+        typer.echo(line, err=True)
+
+
 def show_tables(
     artifact: Artifact,
     path: Path,
@@ -122,9 +142,13 @@ def show_documents(tables: Sequence[Table], form: OutputFormat) -> None:
         ]
         typer.echo(msgspec.json.format(msgspec.json.encode(objects), indent=1).decode())
         return
+    # In Markdown a line behind a table without a blank one is another row of it.
+    gap = [""] if form is OutputFormat.markdown else []
     for table in tables:
-        lines = [table.title, format_table(table.rows, table.columns, form), *table.summary]
-        typer.echo("\n".join([*(line for line in lines if line), *table.notes, ""]))
+        title = [table.title, *gap] if table.title else []
+        told = [line for line in (*table.summary, *table.notes) if line]
+        shown = [*title, format_table(table.rows, table.columns, form), *(gap if told else [])]
+        typer.echo("\n".join([*shown, *told, ""]))
 
 
 @contextmanager

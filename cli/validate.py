@@ -8,16 +8,14 @@ from typing import Annotated
 import typer
 
 from rocmoe.cli import options
-from rocmoe.cli.show import OutputFormat, show_progress, show_run
+from rocmoe.cli.show import OutputFormat, show_annotations, show_progress, show_run
 
 
 def validate(
     ops: Annotated[
         list[str] | None, typer.Argument(metavar="[OP]...", help="Ops to validate; none means all.")
     ] = None,
-    backend: Annotated[
-        list[str] | None, typer.Option(help="A backend to validate; none means all installed.")
-    ] = None,
+    backend: options.Backends = None,
     impl: options.Impls = None,
     device: Annotated[
         str | None,
@@ -34,12 +32,14 @@ def validate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Also want order, lowest index on ties, same bits.")
     ] = False,
+    no_guard: options.NoGuard = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Cases at a time; default: the cores, 1 on a GPU.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a case may take.")] = 120.0,
     out: options.Out = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML.")] = None,
+    annotations: options.Annotations = None,
     budget: Annotated[
         Path | None, typer.Option(help="Limits of what simulated cases may count, as TOML.")
     ] = None,
@@ -69,6 +69,7 @@ def validate(
         strict=strict,
         models=model or (),
         tokens=options.parse_tokens(tokens),
+        guard=not no_guard,
     )
     limits = load_budget(budget) if budget else None
     settings = Settings(jobs, timeout, out, junit, resume, limits)
@@ -76,4 +77,5 @@ def validate(
         artifact, path = run_validation(request, settings, on_progress)
     excesses = find_excesses(artifact, limits) if limits else []
     show_run(artifact, path, form, excesses)
+    show_annotations(options.choose_annotator(annotations), artifact, excesses)
     raise typer.Exit(judge_run(artifact, excesses))

@@ -29,11 +29,15 @@ def judge_run(artifact: Artifact, excesses: Sequence[str] = ()) -> Exit:
     only a budget is exceeded."""
     if any(result.status in BAD for result in artifact.results):
         return Exit.FAILED
-    ran = {result.selector for result in artifact.results if result.status in RAN}
-    idle = [selector for selector in artifact.request.backends if selector not in ran]
-    if not ran or idle:
+    if list_idle_backends(artifact) or not any(result.status in RAN for result in artifact.results):
         return Exit.INCONCLUSIVE
     return Exit.REGRESSED if excesses else Exit.PASSED
+
+
+def list_idle_backends(artifact: Artifact) -> list[str]:
+    """The backends that were named and ran nothing."""
+    ran = {result.selector for result in artifact.results if result.status in RAN}
+    return [selector for selector in artifact.request.backends if selector not in ran]
 
 
 def count_statuses(results: Sequence[Result]) -> Counter[str]:

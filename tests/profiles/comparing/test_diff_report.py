@@ -11,7 +11,6 @@ from rocmoe.profiles.comparing.diff import Diff
 from rocmoe.profiles.comparing.diff_changes import Change
 from rocmoe.profiles.comparing.diff_junit import check_junit, write_diff_junit
 from rocmoe.profiles.comparing.diff_report import (
-    ANNOTATIONS,
     TOLD,
     annotate_diff,
     list_rows,
@@ -19,6 +18,7 @@ from rocmoe.profiles.comparing.diff_report import (
     summarize,
     tell_lines,
 )
+from rocmoe.profiles.github import ANNOTATIONS
 
 CASE = "topk_softmax:T=8,E=64,k=4:bf16:renormalize=true:normal:contiguous"
 PLACE = (CASE, "triton", "gpu:0")
