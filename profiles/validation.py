@@ -107,12 +107,12 @@ class Settings:
         jobs = self.jobs or (1 if on_gpu else os.cpu_count() or 1)
         return Pool(jobs, self.timeout, limit_memory=not on_gpu)
 
-    def make_judging_pool(self, *devices: str) -> Pool:
-        """Workers that judge ahead of timing, where it does not matter that they share a GPU: as
-        many as half of the cores, each with memory for a large case."""
+    def make_judging_pool(self, *devices: str, jobs: int | None = None) -> Pool:
+        """Workers that judge ahead of timing, where it does not matter that they share a GPU: by
+        default as many as half of the cores, each with memory for a large case."""
         on_gpu = any(parse_device(device).kind == "gpu" for device in devices)
         cores, memory = (os.cpu_count() or 1) // 2, available_memory() // JUDGE_BYTES
-        jobs = max(1, min(cores, memory, MOST_JUDGES))
+        jobs = jobs or max(1, min(cores, memory, MOST_JUDGES))
         return Pool(jobs, self.timeout, limit_memory=not on_gpu)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,6 @@ from rocmoe.profiles.graphs.request import Options
 from rocmoe.profiles.graphs.work import GraphWork
 from rocmoe.profiles.stream import Recorder
 from rocmoe.profiles.validation import OnProgress, Settings, make_header, make_path, probe
-
-#: Processes at a time on one GPU, while nothing is timed: each takes seconds to start and half a
-#: gigabyte of the GPU's memory.
-MOST_AT_ONCE = 8
 
 
 def run_graphs(
@@ -33,13 +28,13 @@ def run_graphs(
     environment = probe(request)
     check_gpu(environment)
     plan = plan_bench(request, has_gpu=True)
-    jobs = settings.jobs or max(1, min(MOST_AT_ONCE, (os.cpu_count() or 1) // 2))
+    device = request.device or "gpu"
     with Recorder(path, make_header(request, environment)) as recorder:
         work = GraphWork(plan, request.strict, options, recorder, on_progress)
         try:
-            with replace(settings, jobs=jobs).make_pool(request.device or "gpu") as pool:
+            with settings.make_judging_pool(device, jobs=settings.jobs) as pool:
                 work.try_all(pool)
-            with replace(settings, jobs=1).make_pool(request.device or "gpu") as pool:
+            with replace(settings, jobs=1).make_pool(device) as pool:
                 work.time_all(pool)
         except KeyboardInterrupt:
             recorder.finish(work.order, complete=False)

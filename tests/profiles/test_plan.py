@@ -1,10 +1,13 @@
+import os
+
 import pytest
 
 from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.spec import load_op
+from rocmoe.profiles import validation
 from rocmoe.profiles.request import make_request, plan_cases
 from rocmoe.profiles.suites import list_cases
-from rocmoe.profiles.validation import plan_run
+from rocmoe.profiles.validation import Settings, plan_run
 
 pytest.importorskip("triton", reason="triton is not installed")
 
@@ -82,3 +85,15 @@ def test_a_pipeline_is_also_run_as_what_it_replaces():
     planned = {(each.spec.name, each.selector) for each in plan_run(request, has_gpu=False)}
     assert {name for op, name in planned if op == "dflash_verify"} >= {"torch", "torch:fallback"}
     assert ("qk_rmsnorm", "torch:fallback") not in planned
+
+
+@pytest.mark.parametrize(
+    ("cores", "gib", "jobs", "wanted"),
+    [(16, 128, None, 8), (64, 1000, None, 8), (16, 20, None, 2), (2, 128, None, 1),
+     (1, 1, None, 1), (16, 20, 5, 5)],
+)  # fmt: skip
+def test_judges_are_as_many_as_cores_and_memory_allow(monkeypatch, cores, gib, jobs, wanted):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(validation, "available_memory", lambda: gib << 30)
+    with Settings(1).make_judging_pool("gpu", jobs=jobs) as pool:
+        assert pool._jobs == wanted
