@@ -11,14 +11,18 @@ import typer
 from rocmoe import __version__
 from rocmoe.cli import (
     bench,
+    bundle,
     compare,
     diff,
     doctor,
+    graph,
     isa,
     listing,
     profile,
+    report,
     sanitize,
     selftest,
+    shrink,
     validate,
 )
 
@@ -36,11 +40,15 @@ app.command("bench")(bench.bench)
 app.command("compare")(compare.compare)
 app.command("diff")(diff.diff)
 app.command("profile")(profile.profile)
+app.command("graph")(graph.graph)
+app.command("report")(report.report)
 app.command("list")(listing.list_things)
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 app.command("sanitize")(sanitize.sanitize)
 app.command("isa")(isa.isa)
+app.add_typer(bundle.bundle)
+app.command("shrink")(shrink.shrink)
 
 #: click's base of all errors in the command line, which typer carries inside since 0.26.
 _UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -81,7 +89,7 @@ def main() -> NoReturn:
 
 
 def _explain(error: Exception) -> int:
-    from rocmoe.ops.core.errors import RocmoeError
+    from rocmoe.ops.core.errors import NoGpuError, RocmoeError
 
     if isinstance(error, typer.Exit):
         return error.exit_code
@@ -89,7 +97,7 @@ def _explain(error: Exception) -> int:
         return 130
     if isinstance(error, RocmoeError):
         print(f"rocmoe: {error}", file=sys.stderr)
-        return 2
+        return 4 if isinstance(error, NoGpuError) else 2
     if isinstance(error, _UsageError):
         message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
         print(f"rocmoe: {message}{_quote_found(error)}; see 'rocmoe --help'", file=sys.stderr)

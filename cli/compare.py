@@ -17,7 +17,7 @@ def compare(
     ] = None,
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="A backend; the first is the base. None means all installed."),
+        typer.Option(help="A backend, the first the base; !NAME: all but it; none: all."),
     ] = None,
     impl: options.Impls = None,
     case: options.Cases = None,

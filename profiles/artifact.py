@@ -1,6 +1,9 @@
 """The artifact: what a run writes down, as versioned JSON.
 
 Version history, newest first:
+    5   telemetry around each measurement, a record a process; what became of an op in a graph; what
+        a profiler told; requests name the backends that were off, and whether limits that a
+        library does not check were kept
     4   samples, calls and clocks come a list or figure a process; measurements of a stage of a
         pipeline; what the probe of a flush took; symbols of the kernels that ran; requests name
         models, tokens and how thoroughly is measured
@@ -25,11 +28,14 @@ from rocmoe.ops.core.case import Case, Value
 from rocmoe.ops.core.errors import RocmoeError
 from rocmoe.ops.core.spec import OpSpec
 from rocmoe.profiles.environment import Environment
+from rocmoe.profiles.graphs.record import GraphRecord
 from rocmoe.profiles.isa_record import IsaRecord
+from rocmoe.profiles.profiling.record import ProfileRecord
+from rocmoe.profiles.telemetry.reading import Telemetry
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 FORMAT: Final = "rocmoe.artifact"
-VERSION = 4
+VERSION = 5
 
 Status = Literal["pass", "fail", "error", "crash", "timeout", "refused", "unavailable"]
 Timer = Literal["graph", "events", "kernel", "wall"]
@@ -67,6 +73,7 @@ UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda document: document,  # what is new is optional
     2: _give_floors_samples,
     3: _group_by_process,
+    4: lambda document: document,  # what is new is optional, and no graph was recorded yet
 }
 
 
@@ -120,6 +127,8 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name, `stream` and `empty`, where the device has them.  clocks: MHz `before` and `after`, where
     they can be read, one a process.  stage: of a pipeline, empty for the whole.  flush_probe_us: by
     process what reading some memory took that is `cached`, `flushed` and surely in `memory`.
+    telemetry: of the GPU around the process's samples (a program as the source: around all of the
+    case's), one a process.
     """
 
     timer: Timer
@@ -132,6 +141,7 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str | None = None
     stage: str = ""
     flush_probe_us: dict[str, list[float]] = {}
+    telemetry: list[Telemetry] = []
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,7 +163,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     measurements: list[Measurement] | None = None
     counts: dict[str, float] | None = None
     isa: list[IsaRecord] | None = None
-    graph: dict[str, Any] | None = None
+    graph: GraphRecord | None = None
+    profile: ProfileRecord | None = None
     variants: list[str] = []
     kernels: list[str] = []
 
@@ -173,7 +184,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was asked for; a run is resumed only by the same request.
 
     models: names of those whose shapes the cases are.  tokens: that were asked for.  effort: quick,
-    default or rigorous, of what is timed.
+    default or rigorous, of what is timed.  disabled: backends turned off.  guard: whether cases are
+    refused that a library would answer wrongly without a word.
     """
 
     command: str
@@ -189,6 +201,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: list[str] = []
     tokens: list[int] = []
     effort: str = ""
+    disabled: list[str] = []
+    guard: bool = True
 
     @property
     def simulates_briefly(self) -> bool:

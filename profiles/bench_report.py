@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rocmoe.ops.core.case import format_value
@@ -23,6 +23,8 @@ COUNTED = {
     "store B/token": "store_bytes_per_token",
     "LDS cycles/token": "lds_cycles_per_token",
 }
+#: What differs among cases beside their sizes and params.
+_ASIDE = ("pattern", "layout")
 #: From the status to be told first.
 WORST: tuple[MeasurementStatus, ...] = ("invalid", "refused", "throttled", "unverified", "ok")
 PUBLISHED = (
@@ -50,6 +52,7 @@ class _Layout:
     timers: Sequence[str]
     counted: Sequence[str]
     hardware: Hardware | None
+    varying: Mapping[str, frozenset[str]]
 
     @property
     def timed(self) -> bool:
@@ -59,7 +62,9 @@ class _Layout:
 
 def _lay_out(artifact: Artifact) -> _Layout:
     counted = tuple(COUNTED) if any(result.counts for result in artifact.results) else ()
-    return _Layout(_list_timers(artifact), counted, _find_hardware(artifact))
+    return _Layout(
+        _list_timers(artifact), counted, _find_hardware(artifact), find_varying(artifact)
+    )
 
 
 def _find_hardware(artifact: Artifact) -> Hardware | None:
@@ -78,13 +83,12 @@ def list_rows(artifact: Artifact) -> list[list[str]]:
         taken = result.measurements or []
         for stage, cache in dict.fromkeys((e.stage, e.cache) for e in taken) or [("", "-")]:
             mine = [each for each in taken if (each.stage, each.cache) == (stage, cache)]
-            row = _describe(artifact, result, cache, mine, layout)
+            row = _describe(result, cache, mine, layout)
             rows.append([f"- {stage}", *row[1:]] if stage else row)
     return rows
 
 
 def _describe(
-    artifact: Artifact,
     result: Result,
     cache: str,
     mine: Sequence[Measurement],
@@ -104,7 +108,7 @@ def _describe(
     ]
     return [
         result.case.op,
-        describe_shape(artifact, result.case),
+        describe_case(result.case, layout.varying[result.case.op]),
         result.selector,
         "; ".join(result.variants) or "-",
         *(measured if layout.timed else ()),
@@ -121,17 +125,29 @@ def format_count(result: Result, name: str) -> str:
 
 def describe_shape(artifact: Artifact, case: CaseRecord) -> str:
     """Sizes and dtype, and what else differs among the cases of the op in this artifact."""
-    others = [result.case for result in artifact.results if result.case.op == case.op]
+    return describe_case(case, find_varying(artifact).get(case.op, frozenset()))
+
+
+def find_varying(artifact: Artifact) -> dict[str, frozenset[str]]:
+    """By op the names of params, `pattern` and `layout` in which its cases differ."""
+    first: dict[str, CaseRecord] = {}
+    varying: dict[str, set[str]] = {}
+    for case in (result.case for result in artifact.results):
+        known = first.setdefault(case.op, case)
+        found = varying.setdefault(case.op, set())
+        if known.params != case.params:
+            names = {*known.params, *case.params}
+            found |= {name for name in names if known.params.get(name) != case.params.get(name)}
+        found |= {name for name in _ASIDE if getattr(known, name) != getattr(case, name)}
+    return {op: frozenset(names) for op, names in varying.items()}
+
+
+def describe_case(case: CaseRecord, varying: frozenset[str]) -> str:
+    """Sizes and dtype, and those of the params, pattern and layout that are named."""
     words = [f"{name}={size}" for name, size in case.sizes.items()]
     words.append(case.dtype)
-    words += [
-        f"{name}={format_value(value)}"
-        for name, value in case.params.items()
-        if any(other.params.get(name) != value for other in others)
-    ]
-    for name in ("pattern", "layout"):
-        if any(getattr(other, name) != getattr(case, name) for other in others):
-            words.append(getattr(case, name))
+    words += [f"{k}={format_value(value)}" for k, value in case.params.items() if k in varying]
+    words += [getattr(case, name) for name in _ASIDE if name in varying]
     return " ".join(words)
 
 

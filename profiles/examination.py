@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +18,17 @@ from rocmoe.ops.core.simulator import Watch
 from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.ops.core.variants import noting
 from rocmoe.ops.core.workbench import Call, Workbench
-from rocmoe.profiles.artifact import Measurement
+from rocmoe.profiles.draws import load_inputs
 from rocmoe.profiles.simulation import count_launches, judge_faults
 from rocmoe.references.judging.elementwise import digest, same_bits
 from rocmoe.references.judging.verdict import Check, Finding, Judgement, Verdict, merge
+
+if TYPE_CHECKING:
+    from rocmoe.profiles.artifact import Measurement
+
+#: Called after each call of a candidate: its number, as in `Finding`, what it was given, and what
+#: it left.
+OnCall = Callable[[int, Inputs, Call], None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ def examine(
     strict: bool,
     watch: Watch | None = None,
     draws: Sequence[Inputs] | None = None,
+    on_call: OnCall = lambda number, inputs, call: None,
 ) -> Examination:
     """Judge an implementation on a case.
 
@@ -58,18 +68,21 @@ def examine(
     has transcendental functions as far off as the hardware's may be.
 
     watch: what a simulator looks at, if the device is one.  draws: those of `draw_twice`, where
-    they are at hand.  Raises what the candidate raises, and `CandidateError` for outputs that are
-    not as declared.
+    they are at hand, and a third for a second look.  Raises what the candidate raises, and
+    `CandidateError` for outputs that are not as declared.
     """
     draws = draws or draw_twice(spec, case)
     bench = Workbench(spec, case, implementation, device, watch)
     if spec.out_of_contract(case):
-        return Examination(_examine_out_of_contract(bench, draws[0]))
+        return Examination(_examine_out_of_contract(bench, draws[0], on_call))
     with noting() as chosen:
         first = bench.call(draws[0], poison=0)
+    on_call(1, draws[0], first)
     # Strict judging wants an order that results a rounding apart need not have.
     second = bench.call(draws[1], poison=1, inexact=not strict)
+    on_call(2, draws[1], second)
     again = bench.call(draws[0], poison=1)
+    on_call(3, draws[0], again)
     judged = spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)
     # A judge is a function of inputs and outputs: the same bits have the same verdict.
     repeated, seen = judged, digest(first.outputs)
@@ -86,17 +99,21 @@ def examine(
         *judge_simulation(bench, (first, second, again)),
     )
     if verdict.undecided and spec.second_look is not None:
-        verdict = _look_again(spec, case, implementation, device, verdict)
+        larger = draws[2] if len(draws) > 2 else None
+        verdict = _look_again(spec, case, implementation, device, verdict, larger, on_call)
     variants = tuple(dict.fromkeys(chosen))
     counts = count_launches(case, first.launches)
     passed = ((0, seen), (1, digest(second.outputs))) if verdict.ok else ()
     return Examination(verdict, counts, variants, passed=passed)
 
 
-def draw_twice(spec: OpSpec, case: Case) -> list[Inputs]:
-    """The first two sets of inputs; `InputsError` where they do not fit into memory."""
+def draw_twice(spec: OpSpec, case: Case, folder: str = "") -> list[Inputs]:
+    """The first two sets of inputs, shared with other processes through a folder, if any.
+
+    Raises `InputsError` where they do not fit into memory.
+    """
     try:
-        return [draw_inputs(spec, case, draw) for draw in (0, 1)]
+        return [load_inputs(spec, case, draw, Path(folder) if folder else None) for draw in (0, 1)]
     except (MemoryError, RuntimeError, ValueError) as error:
         # NumPy's word for an array beyond the address space is a ValueError.
         if isinstance(error, ValueError) and "too big" not in str(error):
@@ -167,7 +184,7 @@ def judge_afterwards(bench: Workbench) -> Verdict:
     return judgement.verdict()
 
 
-def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
+def _examine_out_of_contract(bench: Workbench, inputs: Inputs, on_call: OnCall) -> Verdict:
     try:
         calls = (bench.call(inputs, poison=0), bench.call(inputs, poison=1))
     except Exception as error:  # raising is the best answer to what no contract covers
@@ -177,6 +194,8 @@ def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
         _report_damage(judgement, "inputs_unchanged", mutated)
         _report_damage(judgement, "no_write_outside", outside)
         return judgement.verdict()
+    on_call(1, inputs, calls[0])
+    on_call(3, inputs, calls[1])
     detail = "out of contract: no crash, no hang, no access out of bounds"
     survived = Verdict((Check("survives", True, 0.0, 0.0, detail),))
     memory = judge_memory(bench, inputs, calls)
@@ -186,13 +205,20 @@ def _examine_out_of_contract(bench: Workbench, inputs: Inputs) -> Verdict:
 
 
 def _look_again(
-    spec: OpSpec, case: Case, implementation: Implementation, device: Device, verdict: Verdict
+    spec: OpSpec,
+    case: Case,
+    implementation: Implementation,
+    device: Device,
+    verdict: Verdict,
+    inputs: Inputs | None,
+    on_call: OnCall,
 ) -> Verdict:
     """Decide a statistical check on fresh, larger draws; the first look's p-value is dropped."""
     assert spec.second_look is not None
     larger = spec.second_look(case)
-    inputs = draw_inputs(spec, larger, draw=2)
+    inputs = inputs or draw_inputs(spec, larger, draw=2)
     call = Workbench(spec, larger, implementation, device).call(inputs, poison=0)
+    on_call(4, inputs, call)
     second = spec.judge(inputs, call.outputs, dtype=larger.dtype, strict=False)
     return replace(merge(drop_undecided(verdict), _at_call(4, second)), undecided=None)
 

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 import msgspec
 
 from rocmoe.ops.core.errors import RocmoeError
-from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
+from rocmoe.profiles.job import Answer, Job, Loading, Message, Probe, ProbeReply, Reply
 from rocmoe.profiles.worker import READY, serve
 
 #: Importing torch takes 2 to 10 s from a cold disk.
@@ -158,14 +158,21 @@ class _Slot:
         self._process: ForkServerProcess | None = None
         self._connection: Connection | None = None
         self._selectors: tuple[str, ...] = ()
-        self._decoder = msgspec.json.Decoder(Answer)
+        self._decoder = msgspec.json.Decoder(Answer | Loading)
+        self._loading = ""
+        self._unusable: dict[tuple[str, ...], Reply] = {}
 
     def run(self, job: Job) -> Reply:
-        if job.selectors != self._selectors:
+        if job.selectors in self._unusable:  # every case would import it again, and end so again
+            return self._unusable[job.selectors]
+        if job.fresh or job.selectors != self._selectors:
             self.discard()
         self._selectors = job.selectors
         answer = self.ask(job, self._timeout)
         assert isinstance(answer, Reply)
+        if self._loading:
+            self._unusable[job.selectors] = answer
+            self._loading = ""
         # Behind a graph whose capture failed a process is suspect.
         taken = [each for reply in (answer, *answer.turns) for each in reply.measurements or ()]
         refused = any(each.status == "refused" for each in taken)
@@ -182,7 +189,10 @@ class _Slot:
         assert self._connection is not None
         try:
             self._connection.send_bytes(msgspec.json.encode(message))
-            answer: Answer = self._decoder.decode(self._await(seconds))
+            answer: Answer | Loading = self._decoder.decode(self._await(seconds))
+            while isinstance(answer, Loading):
+                self._loading = answer.library
+                answer = self._decoder.decode(self._await(seconds))
             return answer
         except (OSError, msgspec.DecodeError):
             return self._give_up(seconds)
@@ -211,12 +221,16 @@ class _Slot:
         code = _wait_for(self._process, 0.5)
         self.discard()
         said = _read_last_lines(self._log)
-        if code is None and not self._stop.is_set():
-            return Reply("timeout", f"no answer within {seconds:g} s{said}")
-        if code is None:
+        if code is None and self._stop.is_set():
             return Reply("crash", "the run was interrupted")
-        how = f"died of {_name_signal(-code)}" if code < 0 else f"exited with code {code}"
-        return Reply("crash", f"the process {how} before it answered{said}")
+        if code is None:
+            reply = Reply("timeout", f"no answer within {seconds:g} s{said}")
+        else:
+            how = f"died of {_name_signal(-code)}" if code < 0 else f"exited with code {code}"
+            reply = Reply("crash", f"the process {how} before it answered{said}")
+        if not self._loading:
+            return reply
+        return Reply("unavailable", f"importing {self._loading}: {reply.reason}")
 
     def discard(self) -> None:
         """Kill the worker and everything it started."""

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from rocmoe.ops.backends.torch import NAME as TORCH
 from rocmoe.ops.backends.user import split_variant
-from rocmoe.ops.core.backend import ON_REQUEST, list_backends, load_backend, split_selector
+from rocmoe.ops.core.backend import (
+    ON_REQUEST,
+    find_library,
+    list_backends,
+    list_disabled,
+    load_backend,
+    split_selector,
+)
 from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import RocmoeError
@@ -36,12 +43,14 @@ def make_request(
     strict: bool,
     models: Sequence[str] = (),
     tokens: Sequence[int] = (),
+    guard: bool = True,
 ) -> Request:
     """A checked request; `RocmoeError` for an unknown name or an `--impl` without an op.
 
     models, tokens: whose shapes are run instead of a suite, over how many tokens; without ops,
     those that a model uses.  backends: selectors such as `torch` or `harm:NAME`; none means every
-    one installed, unless impls (FILE.py:FUNC) are given.
+    one installed, unless impls (FILE.py:FUNC) are given; `!NAME` turns one off.  guard: of
+    `Request`.
     """
     for text in (*ops, *backends, *impls, *cases):
         if not text.isprintable():
@@ -49,8 +58,13 @@ def make_request(
     for op in ops:
         load_op(op)
     check_suite(suite)
+    disabled = list_disabled([each for each in backends if each.startswith("!")])
+    backends = [each for each in backends if not each.startswith("!")]
     for selector in backends:
-        split_selector(selector)
+        if (name := split_selector(selector)[0]) in disabled:
+            raise RocmoeError(
+                f"backend {name} is named, and turned off by ROCMOE_DISABLE or --backend '!{name}'"
+            )
     if device is not None:
         parse_device(device)
     loaded = [load_model(model) for model in models]
@@ -73,6 +87,8 @@ def make_request(
         strict=strict,
         models=list(dict.fromkeys(models)),
         tokens=list(dict.fromkeys(tokens)),
+        disabled=disabled,
+        guard=guard,
     )
 
 
@@ -83,8 +99,13 @@ def uses_op(model: Model, spec: OpSpec) -> bool:
 
 def _list_served(selectors: Sequence[str]) -> list[str]:
     """All ops, or those that at least one of the backends named has."""
-    backends = [load_backend(split_selector(selector)[0]) for selector in selectors]
-    return [op for op in list_ops() if not backends or any(each.serves(op) for each in backends)]
+    named = [split_selector(selector) for selector in selectors]
+    return [op for op in list_ops() if not named or any(_serves(*each, op) for each in named)]
+
+
+def _serves(backend: str, variant: str, op: str) -> bool:
+    library = find_library(backend)
+    return library.has(op, variant) if library else load_backend(backend).serves(op)
 
 
 def _choose_op_of_impls(ops: list[str], impls: Sequence[str]) -> list[str]:
@@ -122,13 +143,20 @@ def plan_cases(request: Request) -> list[tuple[OpSpec, Case]]:
 
 
 def list_selectors(request: Request) -> list[str]:
-    """The backends a request means: those named, else every one that may be installed, with the
-    further torch implementations that its ops declare."""
+    """The backends a request means: those named, else every one installed that is not turned off,
+    with the further torch implementations that its ops declare."""
     if request.backends:
         return request.backends
-    names = [name for name in list_backends() if name not in ON_REQUEST]
-    declared = [variant for op in request.ops for variant in load_op(op).torch_variants]
+    off = {*ON_REQUEST, *request.disabled}
+    names = [name for name in list_backends() if name not in off and _is_installed(name)]
+    ops = [] if TORCH in off else request.ops
+    declared = [variant for op in ops for variant in load_op(op).torch_variants]
     return [*names, *dict.fromkeys(f"{TORCH}:{variant}" for variant in declared)]
+
+
+def _is_installed(backend: str) -> bool:
+    library = find_library(backend)
+    return library is None or library.is_installed()
 
 
 def means(request: Request, selector: str, spec: OpSpec) -> bool:

@@ -90,7 +90,7 @@ def tell_run(artifact: Artifact, path: Path, fence: Sequence[str] = ()) -> list[
 def tell_findings(artifact: Artifact) -> list[str]:
     """Every finding of a sanitizer once, then what else went wrong, by result."""
     lines: list[str] = []
-    for told in _gather(artifact.results):
+    for told in gather_findings(artifact.results):
         lines += told.lines()
     failures = [result for result in artifact.results if result.status in BAD]
     others = [(result, _list_others(result)) for result in failures]
@@ -103,7 +103,7 @@ def tell_findings(artifact: Artifact) -> list[str]:
     return lines
 
 
-def _gather(results: Sequence[Result]) -> list[Told]:
+def gather_findings(results: Sequence[Result]) -> list[Told]:
     gathered: dict[tuple[str, str, str], Told] = {}
     for result in results:
         order = split_order(result.selector)[1]

@@ -22,16 +22,23 @@ from rocmoe.ops.core.case import Case, parse_case
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import CandidateError, InputsError, RocmoeError, describe_error
 from rocmoe.ops.core.implementation import Implementation
+from rocmoe.ops.core.peer_import import announce_imports
 from rocmoe.ops.core.simulator import Watch
 from rocmoe.ops.core.spec import OpSpec, load_op
 from rocmoe.ops.gcn.machine.fault import DeadlockError, UnsupportedError
 from rocmoe.profiles.artifact import record_checks
 from rocmoe.profiles.bare import examine_bare
+from rocmoe.profiles.bundle.recording import examine_recorded, examine_replayed
 from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.examination import Examination
-from rocmoe.profiles.job import Answer, Job, Message, Probe, ProbeReply, Reply
+from rocmoe.profiles.graphs.examination import examine_in_graph
+from rocmoe.profiles.graphs.record import GraphRecord, GraphTask
+from rocmoe.profiles.job import Answer, Job, Loading, Message, Probe, ProbeReply, Profiling, Reply
 from rocmoe.profiles.measuring.timing import examine_and_time, time_in_turns
 from rocmoe.profiles.orders import examine_order
+from rocmoe.profiles.profiling.record import ProfileRecord
+from rocmoe.profiles.profiling.torch_profiler import profile_calls
+from rocmoe.references.judging.verdict import Check, Verdict
 
 #: The first message of a worker, once it has imported what every job needs.
 READY = b"ready"
@@ -53,6 +60,7 @@ def serve(connection: Connection, log: str, memory_bytes: int | None, threads: i
 
     torch.set_num_threads(threads)
     connection.send_bytes(READY)
+    announce_imports(lambda name: connection.send_bytes(msgspec.json.encode(Loading(name))))
     decoder = msgspec.json.Decoder(Message)
     home = os.getcwd()
     while True:
@@ -101,20 +109,37 @@ def _run(job: Job) -> Reply:
         return _examine_bare(job)
     case = parse_case(job.case_id)
     spec = load_op(case.op)
-    found = {selector: _find(spec, case, selector, job.device) for selector in job.selectors}
+    found = {selector: _find(spec, case, selector, job) for selector in job.selectors}
     implementations = {}
     for selector, implementation in found.items():
         if isinstance(implementation, Reply):
             return implementation
         implementations[selector] = implementation
+        spec = implementation.restate(spec, case)
+    if spec.draw is not load_op(case.op).draw:  # its inputs are not those of other processes
+        job = msgspec.structs.replace(job, draws="")
+    reply = _carry_out(job, spec, case, implementations)
+    beyond = implementations[job.selector].find_overstepped(case)
+    if beyond is None or reply.status in ("pass", "refused"):
+        return reply
+    return msgspec.structs.replace(reply, reason=f"{reply.reason}; beyond a limit: {beyond}")
+
+
+def _carry_out(
+    job: Job, spec: OpSpec, case: Case, implementations: Mapping[str, Implementation]
+) -> Reply:
     if job.against:
         return _time_in_turns(job, spec, case, implementations)
+    if job.profiling is not None:
+        return _profile(job, spec, case, implementations[job.selector], job.profiling)
+    if job.graph is not None:
+        return _try_graphs(job, spec, case, implementations[job.selector], job.graph)
     return _examine(job, spec, case, implementations[job.selector])
 
 
-def _find(spec: OpSpec, case: Case, selector: str, device_name: str) -> Implementation | Reply:
+def _find(spec: OpSpec, case: Case, selector: str, job: Job) -> Implementation | Reply:
     """An implementation that takes the case on the device, or the reply that there is none."""
-    device = parse_device(device_name)
+    device = parse_device(job.device)
     name, variant = split_selector(selector)
     backend = load_backend(name)
     if absence := backend.find_absence() or device.find_absence():
@@ -125,6 +150,10 @@ def _find(spec: OpSpec, case: Case, selector: str, device_name: str) -> Implemen
         return Reply("error", str(error))
     if implementation is None:
         return Reply("refused", f"{name} has no {spec.name}")
+    if absence := implementation.find_absence():
+        return Reply("unavailable", absence, implementation.variant)
+    if not job.guard:
+        implementation = implementation.without_guard()
     if refusal := implementation.find_refusal(case, device):
         return Reply("refused", refusal, implementation.variant)
     return implementation
@@ -140,8 +169,9 @@ def _time_in_turns(
 
     def look() -> Examination:
         examined = time_in_turns(
-            spec, case, implementations, parse_device(job.device), strict=job.strict, timing=timing
-        )
+            spec, case, implementations, parse_device(job.device), strict=job.strict,
+            timing=timing, folder=job.draws,
+        )  # fmt: skip
         turns.extend(
             _record(each, implementations[name].variant) for name, each in examined.items()
         )
@@ -155,13 +185,51 @@ def _examine(job: Job, spec: OpSpec, case: Case, implementation: Implementation)
     device, watch = parse_device(job.device), make_watch(job)
 
     def look() -> Examination:
+        if folder := job.record or job.replay:
+            follow = examine_recorded if job.record else examine_replayed
+            return follow(spec, case, implementation, device, job.strict, folder)
         if job.timing is not None:
             return examine_and_time(
-                spec, case, implementation, device, strict=job.strict, timing=job.timing
-            )
-        return examine_order(spec, case, implementation, device, strict=job.strict, watch=watch)
+                spec, case, implementation, device, strict=job.strict, timing=job.timing,
+                folder=job.draws,
+            )  # fmt: skip
+        return examine_order(
+            spec, case, implementation, device, strict=job.strict, watch=watch, folder=job.draws
+        )
 
     return _answer_for(implementation.variant, look)
+
+
+def _profile(
+    job: Job, spec: OpSpec, case: Case, implementation: Implementation, profiling: Profiling
+) -> Reply:
+    """What torch's profiler tells of the calls, which are not judged."""
+    records: list[ProfileRecord] = []
+
+    def look() -> Examination:
+        device = parse_device(job.device)
+        records.append(profile_calls(spec, case, implementation, device, profiling))
+        return Examination(Verdict((Check("profiled", True, 0.0, 0.0),)))
+
+    reply = _answer_for(implementation.variant, look)
+    return msgspec.structs.replace(reply, profile=records[0] if records else None)
+
+
+def _try_graphs(
+    job: Job, spec: OpSpec, case: Case, implementation: Implementation, task: GraphTask
+) -> Reply:
+    """What eager calls come to, and what becomes of them in graphs."""
+    records: list[GraphRecord | None] = []
+
+    def look() -> Examination:
+        examined, record = examine_in_graph(
+            spec, case, implementation, parse_device(job.device), strict=job.strict, task=task
+        )
+        records.append(record)
+        return examined
+
+    reply = _answer_for(implementation.variant, look)
+    return msgspec.structs.replace(reply, graph=records[0] if records else None)
 
 
 def _examine_bare(job: Job) -> Reply:

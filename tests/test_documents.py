@@ -38,7 +38,7 @@ OTHERS = {"cp", "docker", "echo", "mkdir", "pip", "python3", "rocprofv3", "sed",
 #: Their options, and options of this program's own parts, as named in the text.
 OTHER_OPTIONS = {
     "--cache-control", "--clock-control", "--device", "--find-links", "--force-reinstall",
-    "--group-add", "--ipc", "--no-deps", "--no-index", "--python-version",
+    "--group-add", "--ipc", "--no-deps", "--no-index", "--output-file", "--python-version",
     "--security-opt", "--stats", "--system-site-packages",
     "--upgrade", "--user",
 }  # fmt: skip

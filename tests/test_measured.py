@@ -111,3 +111,16 @@ def test_the_accuracy_of_timers_is_worked_out_again(capsys):
     rows = capsys.readouterr().out.strip("\n").splitlines()
     assert len(rows) == 2 + 3
     assert "\n".join(rows) in MEASURING
+
+
+def test_the_committed_report_is_that_of_the_committed_artifacts(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    named = ("models-h100-deepseek-v3", "models-h100-gpt-oss-qwen3.5", "graph-h100", "profile-h100")
+    artifacts = [f"docs/artifacts/{name}.json" for name in named]
+    print_run("report", *artifacts, "--markdown", str(tmp_path / "h100.md"))
+    reports = ROOT / "docs" / "reports"
+    assert (tmp_path / "h100.md").read_text() == (reports / "h100.md").read_text()
+    page = (reports / "h100.html").read_text()
+    assert [name for name in named if name not in page] == []
+    for name in ("h100.html", "h100.md", "h100.png"):
+        assert f"](docs/reports/{name})" in README

@@ -1,5 +1,6 @@
 """Where implementations come from: one adapter a library.
 
-Each module has `NAME`, `SUMMARY`, `find_absence() -> str | None` (why the library cannot be used
-here) and `find(spec, variant) -> Implementation | None` (None where it does not have the op).
+Each module, or package of several, has `NAME`, `SUMMARY`, `DEVICES`, `find_absence()` (why the
+library cannot be used here, or None), `serves(op)` and `find(spec, variant)`, which gives an
+`Implementation`, or None where it does not have the op; see `ops.core.backend.Backend`.
 """

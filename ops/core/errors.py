@@ -3,6 +3,7 @@
 RocmoeError          anything the user can mend; one line, exit 2
 +-- CandidateError   a candidate returned the wrong count, shape or dtype of outputs
 +-- InputsError      the inputs of a case cannot be made on this machine
++-- NoGpuError       nothing can run for want of a GPU; exit 4
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ class CandidateError(RocmoeError):
 
 class InputsError(RocmoeError):
     """The inputs of a case cannot be made on this machine; no candidate is to blame."""
+
+
+class NoGpuError(RocmoeError):
+    """There is no GPU here for what needs one: nothing is wrong, and nothing can be told."""
 
 
 def describe_error(error: BaseException) -> str:

@@ -36,10 +36,32 @@ class Implementation:
             return f"{self.backend} does not run on {device}; it runs on {', '.join(self.devices)}"
         return self.refuses(case)
 
+    def find_absence(self) -> str | None:
+        """Why there is nothing to call, None when there is; may import a library to look."""
+        return None
+
+    def without_guard(self) -> Implementation:
+        """The same without the refusals of what a library does not check itself."""
+        return self
+
+    def find_overstepped(self, case: Case) -> str | None:
+        """The refusal that a case would have met with a guard, None where there is none."""
+        del case
+        return None
+
+    def restate(self, spec: OpSpec, case: Case) -> OpSpec:
+        """The op as the implementation means it, on a case: itself, but for declared deviations."""
+        del case
+        return spec
+
     def for_case(self, case: Case) -> Implementation:
         """What is called on a case: itself, unless the call depends on more than its arguments."""
         del case
         return self
+
+    def bind(self, arguments: Mapping[str, Any], outputs: Mapping[str, Any]) -> Callable[[], Any]:
+        """A call without arguments; what is made here, ahead of the call, is not timed."""
+        return bind_call(self.function, arguments, outputs)
 
 
 def writes_outputs(spec: OpSpec, function: Callable[..., Any]) -> bool:

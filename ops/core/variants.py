@@ -60,9 +60,14 @@ def choose(table: Sequence[Variant], arch: str, **sizes: int) -> Variant:
     variant = _chosen.get(key)
     if variant is None:
         variant = _chosen[key] = _search(table, arch, sizes)
-    for listener in _listeners:
-        listener.append(str(variant))
+    note(str(variant))
     return variant
+
+
+def note(chosen: str) -> None:
+    """Tell the blocks of `noting` around what was chosen."""
+    for listener in _listeners:
+        listener.append(chosen)
 
 
 def _search(table: Sequence[Variant], arch: str, sizes: Mapping[str, int]) -> Variant:

@@ -22,7 +22,6 @@ from rocmoe.ops.core.guard import (
 )
 from rocmoe.ops.core.implementation import (
     Implementation,
-    bind_call,
     name_outputs,
     torch_dtype,
     writes_outputs,
@@ -68,7 +67,7 @@ class Workbench:
         self.simulator = Simulator(device.arch, watch or Watch()) if device.arch else None
         self.spec, self.case, self.device = spec, case, device
         self.implementation = implementation.for_case(case)
-        self.fenced = writes_outputs(spec, implementation.function)
+        self.fenced = writes_outputs(spec, self.implementation.function)
         self._threads = threading.active_count()
         self._inputs: dict[str, FencedTensor] = {}
         self._outputs: dict[str, FencedTensor] = {}
@@ -109,7 +108,7 @@ class Workbench:
         for tensor in self._outputs.values():
             tensor.fill(None, poison)
         outputs = {name: fenced.tensor for name, fenced in self._outputs.items()}
-        return bind_call(self.implementation.function, arguments, outputs)
+        return self.implementation.bind(arguments, outputs)
 
     def bind_stages(self, inputs: Inputs) -> list[BoundStage]:
         """The stages of a candidate that is a pipeline, on what those before each give."""

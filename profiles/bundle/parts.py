@@ -23,6 +23,9 @@ PACKAGE = "rocmoe_parts"
 
 #: Instead of these modules stand those of `substitutes`.
 SUBSTITUTES: Mapping[str, str] = {
+    "rocmoe.ops.backends.flydsl.simulation": (
+        "rocmoe.profiles.bundle.substitutes.flydsl_simulation"
+    ),
     "rocmoe.ops.core.launch": "rocmoe.profiles.bundle.substitutes.launch",
     "rocmoe.ops.core.simulator": "rocmoe.profiles.bundle.substitutes.simulator",
     "rocmoe.profiles.simulation": "rocmoe.profiles.bundle.substitutes.simulation",

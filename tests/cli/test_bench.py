@@ -110,12 +110,15 @@ def test_a_kernel_that_dies_while_it_is_timed_is_a_crash(rocmoe, tmp_path, kerne
 def test_a_model_has_a_table_an_op_and_a_stored_run_can_be_shown_in_other_forms(rocmoe, tmp_path):
     done = rocmoe("bench", "topk_softmax", "qk_rmsnorm", "--model", "gpt-oss-120b", "--tokens",
                   "1,4", "--backend", "torch", "--device", "cpu", "--quick",
-                  "--out", "run.json")  # fmt: skip
+                  "--out", "run.json", "--plot", "run.svg")  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("plot: run.svg\n")
+    assert "tokens (T)" in (tmp_path / "run.svg").read_text()
     assert done.stdout.startswith("topk_softmax: E=128 k=4 bf16")
     assert "qk_rmsnorm" not in done.stdout, "gpt-oss norms no heads"
-    shown = rocmoe("bench", "--from", "run.json")
+    shown = rocmoe("bench", "--from", "run.json", "--plot", "run.png")
     assert shown.returncode == 0
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
     assert shown.stdout.splitlines()[:4] == done.stdout.splitlines()[:4]
     posted = rocmoe("bench", "--from", "run.json", "--table", "sglang", "--published")
     assert "SUMMARY — gpt-oss-120b (E=[128], topk=[4])" in posted.stdout
@@ -173,6 +176,7 @@ def test_json_is_the_artifact_and_markdown_is_a_table(rocmoe, tmp_path):
         (["topk_softmax", "--out", "."], "--out . cannot be written: it is a folder"),
         ([], "OP"),
         (["topk_softmax", "--from", "x.json"], "--from measures nothing, but found"),
+        (["topk_softmax", "--plot", "x.pdf"], "--plot x.pdf: found '.pdf', wanted .png or .svg"),
         (["--from", "x.json"], "x.json cannot be read: No such file"),
     ],
 )
