@@ -29,6 +29,9 @@ def report(
         Path | None, typer.Option(metavar="A.json", help="An artifact from before a change.")
     ] = None,
     after: Annotated[Path | None, typer.Option(metavar="B.json", help="One from after it.")] = None,
+    allow: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Compared all the same, as of `diff`.")
+    ] = None,
     serving_before: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What sglang's serving benchmark printed or wrote."),
@@ -52,6 +55,7 @@ def report(
         Pair("", before, after),
         Pair("serving-", serving_before, serving_after),
         Pair("accuracy-", accuracy_before, accuracy_after),
+        allow,
     )
     written = write_report(files, Targets(html, markdown, png, max_chars))
     typer.echo(written.text, nl=False)

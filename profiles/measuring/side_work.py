@@ -21,6 +21,8 @@ from rocmoe.profiles.measuring.machine import Accelerator, Activity
 HOLD_US = 5000.0
 #: What the clocks of a profiler are not held to.
 TOLERANCE_US = 1.0
+#: Of a symbol: a few of torch's, with all their arguments, were two thirds of an artifact.
+MOST_LETTERS = 200
 
 
 class UnseenError(Exception):
@@ -31,7 +33,8 @@ class UnseenError(Exception):
 class CallInspection:
     """What one call did on the device.
 
-    kernels: the symbols in the order in which they began, with copies and fills.  side_work: why
+    kernels: the symbols in the order in which they began, with copies and fills, cut where they are
+    long.  side_work: why
     two events around the call time less than it does, None if they time it all.
     """
 
@@ -71,7 +74,7 @@ def inspect_call(
     if len(markers) != 2:
         raise UnseenError(f"the profiler saw {len(markers)} of the 2 markers around a call")
     mine = [each for each in seen if each.name != sign.name]
-    return CallInspection(tuple(each.name for each in mine), _judge(mine, *markers))
+    return CallInspection(tuple(map(_cut, (each.name for each in mine))), _judge(mine, *markers))
 
 
 def find_side_work(
@@ -87,6 +90,10 @@ def find_side_work(
 def list_kernels(machine: Accelerator, call: Callable[[], Any]) -> list[str]:
     """The symbols that one call ran on the device, in the order in which they began."""
     return [each.name for each in machine.profile(call)]
+
+
+def _cut(symbol: str) -> str:
+    return symbol if len(symbol) <= MOST_LETTERS else f"{symbol[:MOST_LETTERS]}..."
 
 
 def _split(

@@ -68,12 +68,14 @@ class Sources:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a report, as they were given."""
+    """The files of a report, as they were given.  allow: differences of the two runs that are let
+    pass, as of `rocmoe diff`, with commas in between."""
 
     artifacts: Sequence[Path] = ()
     runs: Pair = field(default_factory=lambda: Pair(""))
     serving: Pair = field(default_factory=lambda: Pair("serving-"))
     accuracy: Pair = field(default_factory=lambda: Pair("accuracy-"))
+    allow: str | None = None
 
 
 def read_sources(files: Files) -> Sources:
@@ -84,6 +86,8 @@ def read_sources(files: Files) -> Sources:
     that cannot be read, half a pair, and nothing at all.
     """
     pairs = files.runs.files, files.serving.files, files.accuracy.files
+    if files.allow is not None and not pairs[0]:
+        raise RocmoeError("--allow is of what is compared: give --before and --after too")
     if not files.artifacts and not any(pairs):
         raise RocmoeError(
             "nothing to report: give artifacts, or files --before and --after a change"
@@ -93,7 +97,7 @@ def read_sources(files: Files) -> Sources:
     runs = name_runs(files.artifacts, [read_run(path) for path in files.artifacts])
     return Sources(
         runs or (tuple(name_runs([both[1]], compared[1:])) if both else ()),
-        _compare(*both, *compared) if both else None,
+        _compare(both, compared, files.allow) if both else None,
         (read_serving(serving[0]), read_serving(serving[1])) if serving else None,
         (read_scores(accuracy[0]), read_scores(accuracy[1])) if accuracy else None,
     )
@@ -113,13 +117,13 @@ def name_runs(paths: Sequence[Path], artifacts: Sequence[Artifact]) -> tuple[Run
     return tuple(map(Run, names, artifacts))
 
 
-def _compare(before: Path, after: Path, base: Artifact, new: Artifact) -> Diff:
+def _compare(paths: Sequence[Path], artifacts: Sequence[Artifact], allow: str | None) -> Diff:
     """By the gate's defaults; folders of files are left out, so that a function is the same one
     wherever its file lay."""
-    gate = make_gate(None, None, allow_missing=False, count_tolerance=0.5)
+    gate = make_gate(None, allow, allow_missing=False, count_tolerance=0.5)
     sides = [
         Side(path.name, Path(path.name), artifact, artifact.results)
-        for path, artifact in ((before, base), (after, new))
+        for path, artifact in zip(paths, artifacts, strict=True)
     ]
     return make_diff(sides[0], sides[1], gate)
 

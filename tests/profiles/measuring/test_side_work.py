@@ -3,6 +3,7 @@
 import pytest
 
 from rocmoe.profiles.measuring.side_work import (
+    MOST_LETTERS,
     TOLERANCE_US,
     UnseenError,
     find_side_work,
@@ -31,6 +32,14 @@ def test_work_on_the_current_stream_is_all_timed(gpu, inspect):
     found = inspect(call)
     assert found.kernels == ("first", "second")
     assert found.side_work is None
+
+
+def test_symbols_are_cut_where_arguments_fill_pages(gpu, inspect):
+    def call():
+        gpu.launch(5.0, name="k" * MOST_LETTERS)
+        gpu.launch(5.0, name="k" * MOST_LETTERS + "arguments")
+
+    assert inspect(call).kernels == ("k" * MOST_LETTERS, "k" * MOST_LETTERS + "...")
 
 
 def test_a_side_stream_that_is_joined_is_timed(gpu, inspect):

@@ -16,6 +16,8 @@ from rocmoe.profiles.reporting.sources import (
     read_sources,
 )
 
+ROOT = Path(__file__).parents[3]
+
 
 def test_folders_users_and_secrets_are_left_out_and_cases_stay(make_artifact, make_result):
     result = make_result(
@@ -63,3 +65,19 @@ def test_half_a_pair_and_nothing_at_all_are_refused():
     files = Files(serving=Pair("serving-", after=Path("x")))
     with pytest.raises(RocmoeError, match="--serving-after is given without --serving-before"):
         read_sources(files)
+
+
+def test_what_differs_is_let_pass_by_its_word(tmp_path):
+    folder = ROOT / "docs" / "artifacts" / "noise" / "1"
+    pair = Pair("", folder / "spin-0.json", folder / "slow-0.json")
+
+    def compare(allow):
+        changes = read_sources(Files(runs=pair, allow=allow)).diff.changes
+        return {change.verdict for change in changes if change.dimension == "slower"}
+
+    assert compare(None) == set()
+    assert "SLOWER" in compare("variables")
+    with pytest.raises(RocmoeError, match=r"unknown .*'variable'; nearest: variables"):
+        compare("variable")
+    with pytest.raises(RocmoeError, match="--allow is of what is compared: give --before"):
+        read_sources(Files([folder / "spin-0.json"], allow="variables"))
