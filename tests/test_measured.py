@@ -1,6 +1,7 @@
 """What the documents say was measured is what the committed artifacts hold."""
 
 import importlib.util
+import re
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -124,3 +125,12 @@ def test_the_committed_report_is_that_of_the_committed_artifacts(tmp_path, monke
     assert [name for name in named if name not in page] == []
     for name in ("h100.html", "h100.md", "h100.png"):
         assert f"](docs/reports/{name})" in README
+
+
+def test_what_is_committed_names_no_folder_of_the_machine_it_was_made_on():
+    folder = ROOT / "docs"
+    committed = [*folder.rglob("*.json"), *(folder / "reports").glob("*.*ml")]
+    assert len(committed) > 20
+    named = re.compile(rb'(?:user:|[" ])/(?:work|home|root|Users)/[^" ]*|user:/[^" ]*')
+    found = {str(path.relative_to(ROOT)): named.findall(path.read_bytes()) for path in committed}
+    assert {name: places for name, places in found.items() if places} == {}

@@ -27,7 +27,7 @@ SAME = (
     "topk_softmax", "--backend", "triton",
     "--sweep", "T=1,64,1024,4096,16384;E=64,128,256,512;renormalize=true",
 )  # fmt: skip
-SPUN = ("topk_softmax", "--impl", f"{SPIN}:topk_softmax", "--sweep", "T=1,2,4,8,16,32,64,128")
+SPUN = ("topk_softmax", "--impl", f"{SPIN.name}:topk_softmax", "--sweep", "T=1,2,4,8,16,32,64,128")
 MEASURED = ("--timer", "graph", "--device", "gpu", "--quick")
 #: Artifacts differ in nothing else that is refused: how slow spins is a variable.
 GATE = Gate(("slower",), allowed=frozenset({"clocks", "variables"}))
@@ -43,10 +43,12 @@ def run(folder: Path, runs: int) -> None:
 
 
 def bench(what: tuple[str, ...], out: Path, **environment: str) -> None:
-    command = [sys.executable, "-m", "rocmoe", "bench", *what, *MEASURED, "--out", str(out)]
+    # Run where the kernel lies, so that artifacts name no folder of the machine.
+    command = [sys.executable, "-m", "rocmoe", "bench", *what, *MEASURED, "--out"]
     subprocess.run(
-        command, check=False, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
-    )
+        [*command, str(out.absolute())], check=False, cwd=SPIN.parent,
+        env={**os.environ, **environment}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def count(folders: list[Path]) -> None:
