@@ -240,23 +240,6 @@ def find_published(case: CaseRecord) -> list[PublishedFigure]:
     return [figure for row in find_rows(case) for figure in row.figures]
 
 
-def tell_published(case: CaseRecord) -> str:
-    """The published figures of a case in a few words, times where there are any; "" if none."""
-    told = []
-    for row in _group(find_published(case)):
-        unit = row[0].unit
-        listed = ", ".join(f"{each.label} {each.value:.10g}" for each in row if each.unit == unit)
-        told.append(f"{listed} {unit} ({row[0].source}, {row[0].hardware})")
-    return "; ".join(told)
-
-
-def _group(figures: list[PublishedFigure]) -> list[list[PublishedFigure]]:
-    by_source: dict[str, list[PublishedFigure]] = {}
-    for figure in figures:
-        by_source.setdefault(figure.source, []).append(figure)
-    return list(by_source.values())
-
-
 def _search(document: Document, case: CaseRecord) -> Iterator[PostedRow]:
     for table in document.tables:
         for cases in (cases for cases in table.cases if cases.op == case.op):

@@ -77,21 +77,6 @@ def inspect_call(
     return CallInspection(tuple(map(_cut, (each.name for each in mine))), _judge(mine, *markers))
 
 
-def find_side_work(
-    machine: Accelerator, call: Callable[[], Any], marker: Callable[[], Any]
-) -> str | None:
-    """Why two events around a call time less than it does, in one line; None if they time it all.
-
-    Raises as `inspect_call`.
-    """
-    return inspect_call(machine, call, marker).side_work
-
-
-def list_kernels(machine: Accelerator, call: Callable[[], Any]) -> list[str]:
-    """The symbols that one call ran on the device, in the order in which they began."""
-    return [each.name for each in machine.profile(call)]
-
-
 def _cut(symbol: str) -> str:
     return symbol if len(symbol) <= MOST_LETTERS else f"{symbol[:MOST_LETTERS]}..."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import textwrap
 import warnings
@@ -57,7 +58,7 @@ def check_plots(paths: Sequence[Path], device: str | None = None) -> None:
                               "or .svg")  # fmt: skip
     if paths:
         try:
-            import matplotlib.figure  # noqa: F401
+            importlib.import_module("matplotlib.figure")
         except ImportError as error:
             raise RocmoeError(
                 f"--plot needs matplotlib ({error}); pip install 'rocmoe[plot]'"

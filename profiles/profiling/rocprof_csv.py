@@ -45,7 +45,7 @@ def read_kernel_trace(table: Table, process: str) -> Trace:
             "not in it; JSON and rocpd have it"
         )
     dispatches = tuple(_read_launch(row, process, table.header) for row in table.rows)
-    return _make(table, form, dispatches=dispatches, notes=tuple(notes))
+    return replace(_begin(table, form), dispatches=dispatches, notes=tuple(notes))
 
 
 def _name_form(header: tuple[str, ...]) -> str:
@@ -124,10 +124,9 @@ def read_counters(table: Table, process: str) -> Trace:
     for _, number, counter in sorted(repeated):
         notes.append(f"{table.file}: {counter} of dispatch {number} is there twice: left out")
     kept = tuple(value for key, value in values.items() if key not in repeated)
-    form = _name_counter_form(table.header)
-    return _make(
-        table, form, dispatches=tuple(dispatches.values()), counters=kept, notes=tuple(notes)
-    )
+    trace = _begin(table, _name_counter_form(table.header))
+    launches = tuple(dispatches.values())
+    return replace(trace, dispatches=launches, counters=kept, notes=tuple(notes))
 
 
 def _name_counter_form(header: tuple[str, ...]) -> str:
@@ -178,7 +177,7 @@ def read_agents(table: Table, process: str) -> Trace:
     """`*_agent_info.csv`: one row a processor of the machine, CPUs too."""
     table.require(_AGENT_COLUMNS, "the columns of agents")
     agents = [_read_agent(row, process) for row in table.rows]
-    return _make(table, "", agents=number_by_type(agents))
+    return replace(_begin(table, ""), agents=number_by_type(agents))
 
 
 def _read_agent(row: Row, process: str) -> Agent:
@@ -214,7 +213,7 @@ def read_stats(table: Table, process: str) -> Trace:
     found = [domain for domain in DOMAINS if table.file.endswith(f"{domain}_stats.csv")]
     domain = found[0] if found else ""
     stats = tuple(_read_stats_row(row, domain) for row in table.rows)
-    trace = _make(table, "", stats=stats)
+    trace = replace(_begin(table, ""), stats=stats)
     return trace if "StdDev" in table.header else replace(trace, tool="rocprof")
 
 
@@ -282,5 +281,6 @@ def _join(dispatch: Dispatch, counted: Dispatch | None) -> Dispatch:
     return replace(dispatch, **missing, counted=True)
 
 
-def _make(table: Table, form: str, **parts: object) -> Trace:
-    return Trace(tool=TOOL, form=form, sources=(table.file,), **parts)  # type: ignore[arg-type]
+def _begin(table: Table, form: str) -> Trace:
+    """The trace of a file, with nothing in it yet."""
+    return Trace(tool=TOOL, form=form, sources=(table.file,))

@@ -15,7 +15,6 @@ from rocmoe.profiles.published import (
     list_published,
     load_published,
     parse_published,
-    tell_published,
 )
 
 SERVING_21421 = "Serving Benchmark Result, bs=64, 1k1k"
@@ -151,6 +150,17 @@ def test_the_hardware_is_what_the_page_states():
         "ROCm/FlyDSL#582": "hardware not stated",
         "sgl-project/sglang#23388": "AMD Instinct MI355X, gfx950",
     }
+
+
+def tell_published(case):
+    """The published figures of a case by source, times where there are any."""
+    told = []
+    for source in dict.fromkeys(each.source for each in find_published(case)):
+        row = [each for each in find_published(case) if each.source == source]
+        unit = row[0].unit
+        listed = ", ".join(f"{each.label} {each.value:.10g}" for each in row if each.unit == unit)
+        told.append(f"{listed} {unit} ({source}, {row[0].hardware})")
+    return "; ".join(told)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from rocmoe.ops.core.limits import dense_rows, only_if, only_param
 from rocmoe.ops.core.peer import Form, PeerVariant
 
 RENORM = "csrc/cpp_itfs/sampling/sampling.cuh @e4048607"
-FORK = "zhentaocc/aiter aiter/ops/sampling.py @0f51c7e3"
 FORK_CODE = "zhentaocc/aiter csrc/cpp_itfs/sampling @0f51c7e3"
 
 

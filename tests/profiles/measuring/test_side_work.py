@@ -6,9 +6,7 @@ from rocmoe.profiles.measuring.side_work import (
     MOST_LETTERS,
     TOLERANCE_US,
     UnseenError,
-    find_side_work,
     inspect_call,
-    list_kernels,
 )
 
 SIDE = 7
@@ -120,10 +118,11 @@ def test_markers_that_are_not_seen_are_no_proof(gpu, inspect):
         inspect(lambda: None)
 
 
-def test_kernels_and_side_work_can_be_asked_for_alone(gpu):
+def test_the_name_of_the_marker_is_any(gpu):
     def call():
         gpu.launch(1.0, name="one")
         gpu.launch(2.0, name="two")
 
-    assert list_kernels(gpu, call) == ["one", "two"]
-    assert find_side_work(gpu, call, lambda: gpu.launch(1.0, name="mark")) is None
+    found = inspect_call(gpu, call, lambda: gpu.launch(1.0, name="mark"))
+    assert [*found.kernels] == ["one", "two"]
+    assert found.side_work is None
