@@ -10,6 +10,9 @@ from rocmoe.profiles.graphs.record import GraphRecord, GraphTask
 from rocmoe.profiles.profiling.record import ProfileRecord
 from rocmoe.references.judging.verdict import Finding
 
+#: The first message of a worker, once it has imported what every job needs.
+READY = b"ready"
+
 
 class Timing(msgspec.Struct, frozen=True):
     """What is timed of an implementation that passed: every timer in every cache state.

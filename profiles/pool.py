@@ -23,8 +23,7 @@ from queue import SimpleQueue
 import msgspec
 
 from rocmoe.ops.core.errors import RocmoeError
-from rocmoe.profiles.job import Answer, Job, Loading, Message, Probe, ProbeReply, Reply
-from rocmoe.profiles.worker import READY, serve
+from rocmoe.profiles.job import READY, Answer, Job, Loading, Message, Probe, ProbeReply, Reply
 
 #: Importing torch takes 2 to 10 s from a cold disk.
 START_SECONDS = 120.0
@@ -37,7 +36,7 @@ _EXIT_CODES = threading.Lock()
 #: Lines of what a process printed last that are kept when it dies.
 LAST_LINES = 3
 #: Imported once, by the start server.
-PRELOADED = ("__main__", "rocmoe.profiles.preload", "rocmoe.profiles.worker")
+PRELOADED = ("__main__", "rocmoe.profiles.preload", "rocmoe.profiles.pool")
 #: Share of the memory now available that all workers together may allocate.
 MEMORY_SHARE = 0.8
 
@@ -249,7 +248,7 @@ class _Slot:
     def _start(self) -> None:
         self._log.unlink(missing_ok=True)
         self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=serve, args=(theirs, *self._arguments))
+        self._process = self._context.Process(target=_serve, args=(theirs, *self._arguments))
         try:
             with _EXIT_CODES:
                 self._process.start()
@@ -260,6 +259,13 @@ class _Slot:
                 "stands above; see `rocmoe doctor`"
             ) from None
         theirs.close()
+
+
+def _serve(connection: Connection, log: str, memory_bytes: int | None, threads: int) -> None:
+    """What a worker does; the modules that it needs for that are not loaded here."""
+    from rocmoe.profiles.worker import serve
+
+    serve(connection, log, memory_bytes, threads)
 
 
 def _wait_for(process: ForkServerProcess, seconds: float) -> int | None:

@@ -167,8 +167,8 @@ def run_validation(
             [(each.spec.name, each.case.id, arch, triton) for each, arch in simulated if arch],
         )
     header = make_header(request, environment)
-    pool = settings.make_pool(*{planned.device for planned in plan})
-    with Recorder(path, header, done) as recorder, pool:
+    devices = {planned.device for planned in plan}
+    with Recorder(path, header, done) as recorder, settings.make_pool(*devices) as pool:
         artifact = run_jobs(pool, plan, request.strict, recorder, on_progress)
     if settings.junit is not None:
         write_junit(artifact, settings.junit)

@@ -33,15 +33,22 @@ from rocmoe.profiles.environment import collect_environment
 from rocmoe.profiles.examination import Examination
 from rocmoe.profiles.graphs.examination import examine_in_graph
 from rocmoe.profiles.graphs.record import GraphRecord, GraphTask
-from rocmoe.profiles.job import Answer, Job, Loading, Message, Probe, ProbeReply, Profiling, Reply
+from rocmoe.profiles.job import (
+    READY,
+    Answer,
+    Job,
+    Loading,
+    Message,
+    Probe,
+    ProbeReply,
+    Profiling,
+    Reply,
+)
 from rocmoe.profiles.measuring.timing import examine_and_time, time_in_turns
 from rocmoe.profiles.orders import examine_order
 from rocmoe.profiles.profiling.record import ProfileRecord
 from rocmoe.profiles.profiling.torch_profiler import profile_calls
 from rocmoe.references.judging.verdict import Check, Verdict
-
-#: The first message of a worker, once it has imported what every job needs.
-READY = b"ready"
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

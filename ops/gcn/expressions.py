@@ -74,6 +74,8 @@ _FUNCTIONS: Mapping[str, Callable[..., int]] = {
 
 def parse_integer(text: str) -> int:
     """A literal: decimal, 0x, 0b, or octal behind a zero. Raises ExpressionError."""
+    if text[:1] != "0" and text.isdecimal():
+        return int(text)
     try:
         return int(text, 8 if re.fullmatch(r"0[0-7]+", text) else 0)
     except ValueError:
@@ -157,6 +159,8 @@ class _Parser:
 
 def evaluate(text: str, value_of: Callable[[str], int]) -> int:
     """The value of an expression; `value_of` gives that of a name, or raises UnknownNameError."""
+    if text.isascii() and text.isdecimal():  # as nearly all are: the numbers of registers
+        return parse_integer(text)
     parser = _Parser(text, value_of)
     value = parser.binary()
     if parser.at != len(parser.tokens):

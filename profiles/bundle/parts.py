@@ -34,6 +34,8 @@ SUBSTITUTES: Mapping[str, str] = {
 BY_OP: Mapping[str, str] = {TRITON: "rocmoe.ops.kernels", HARM: "rocmoe.ops.harms"}
 #: What every bundle runs.
 ROAD = ("rocmoe.profiles.bundle.recording",)
+#: What judges and patterns import where they need it, so that naming an op takes no half second.
+LATE = {"scipy"}
 
 #: The layers that a name inside rocmoe may begin with, in code and in strings.
 _OWN = re.compile(r"\brocmoe\.(?=(?:ops|profiles|references)\b)")
@@ -41,7 +43,8 @@ _OWN = re.compile(r"\brocmoe\.(?=(?:ops|profiles|references)\b)")
 
 @dataclass(frozen=True)
 class Parts:
-    """Copied modules by their path, and the modules of others that they import when they load."""
+    """Copied modules by their path, and the modules of others that they import when they load, or
+    when they judge."""
 
     files: Mapping[str, bytes]
     needs: tuple[str, ...]
@@ -66,6 +69,7 @@ def copy_parts(op: str, backend: str) -> Parts:
         place += "/__init__.py" if path.name == "__init__.py" else ".py"
         files[place] = _OWN.sub(f"{PACKAGE}.", text).encode()
         needs |= list_foreign(text)
+        needs |= list_foreign(text, into_functions=True) & LATE
     return Parts(files, tuple(sorted(needs - {"rocmoe"})))
 
 

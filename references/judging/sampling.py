@@ -7,6 +7,9 @@ distance does not see a temperature of 1.02 in half a million draws; binned by r
 The decision takes two looks.  A p-value below STAGE_ONE asks for ten times as many fresh rows, and
 only these decide: the check fails iff their p-value is below ALPHA.  `false_alarm_rate` does the
 arithmetic.
+
+SciPy is imported by what needs it: its statistics take half a second, which everything that only
+names the ops would spend too.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
 
 from .elementwise import Array
 from .verdict import Judgement
@@ -119,6 +121,8 @@ def g_test(counts: NDArray[np.int64], probabilities: Array) -> float:
     Likelihood-ratio statistic with Williams' correction, chi-square with K - 1 degrees of freedom
     (Sokal and Rohlf, Biometry, 1995, section 17.2).  A draw of something impossible gives 0.0.
     """
+    from scipy import special, stats
+
     possible = probabilities > 0
     if (counts[~possible] > 0).any():
         return 0.0
@@ -134,6 +138,8 @@ def g_test(counts: NDArray[np.int64], probabilities: Array) -> float:
 @cache
 def find_noncentrality(freedom: int, alpha: float = ALPHA, power: float = POWER) -> float:
     """The noncentrality at which a chi-square test at `alpha` has this power."""
+    from scipy import optimize, stats
+
     critical = stats.chi2.isf(alpha, freedom)
 
     def shortfall(noncentrality: float) -> float:
@@ -163,6 +169,8 @@ def detectable_temperature(
     power: float = POWER,
 ) -> float:
     """The lowest temperature above 1 whose draws n draws tell from probabilities [V], else inf."""
+    from scipy import optimize
+
     labels = bin_by_rank(probabilities, bins)
     share = _sum_bins(labels, probabilities / probabilities.sum())
     share = share[share > 0]

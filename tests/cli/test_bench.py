@@ -78,9 +78,11 @@ def test_samples_are_stored_as_they_are_and_follow_the_schema(rocmoe, tmp_path):
     assert each.flush_probe_us
 
 
-def test_a_kernel_that_fails_is_not_timed(rocmoe, tmp_path, kernels):
-    done = rocmoe("bench", "topk_softmax", "--impl", "k.py:wrong", "--impl", "k.py:right",
-                  "--case", CASE, "--device", "cpu", "--out", "run.json", "--quick")  # fmt: skip
+def test_a_kernel_that_fails_is_not_timed(call_rocmoe, tmp_path, kernels):
+    done = call_rocmoe(
+        "bench", "topk_softmax", "--impl", "k.py:wrong", "--impl", "k.py:right", "--case", CASE,
+        "--device", "cpu", "--out", "run.json", "--quick",
+    )  # fmt: skip
     assert done.returncode == 1
     assert f"FAIL {CASE}@user:k.py:wrong" in done.stdout
     wrong, right = read_artifact(tmp_path / "run.json").results
@@ -89,9 +91,9 @@ def test_a_kernel_that_fails_is_not_timed(rocmoe, tmp_path, kernels):
     assert len((tmp_path / "wrong.log").read_text().splitlines()) == 3, "the calls of the judge"
 
 
-def test_a_kernel_that_goes_wrong_later_is_caught_after_timing(rocmoe, tmp_path, kernels):
-    done = rocmoe("bench", "topk_softmax", "--impl", "k.py:later", "--case", CASE,
-                  "--device", "cpu", "--out", "run.json", "--quick")  # fmt: skip
+def test_a_kernel_that_goes_wrong_later_is_caught_after_timing(call_rocmoe, tmp_path, kernels):
+    done = call_rocmoe("bench", "topk_softmax", "--impl", "k.py:later", "--case", CASE,
+                       "--device", "cpu", "--out", "run.json", "--quick")  # fmt: skip
     assert done.returncode == 1
     assert "failed after_timing" in done.stdout
     (result,) = read_artifact(tmp_path / "run.json").results
@@ -99,15 +101,17 @@ def test_a_kernel_that_goes_wrong_later_is_caught_after_timing(rocmoe, tmp_path,
     assert {each.status for each in result.measurements} == {"invalid"}
 
 
-def test_a_kernel_that_dies_while_it_is_timed_is_a_crash(rocmoe, tmp_path, kernels):
-    done = rocmoe("bench", "topk_softmax", "--impl", "k.py:dies", "--case", CASE,
-                  "--device", "cpu", "--out", "run.json", "--quick")  # fmt: skip
+def test_a_kernel_that_dies_while_it_is_timed_is_a_crash(call_rocmoe, tmp_path, kernels):
+    done = call_rocmoe("bench", "topk_softmax", "--impl", "k.py:dies", "--case", CASE,
+                       "--device", "cpu", "--out", "run.json", "--quick")  # fmt: skip
     assert done.returncode == 1
     (result,) = read_artifact(tmp_path / "run.json").results
     assert (result.status, result.measurements) == ("crash", None)
 
 
-def test_a_model_has_a_table_an_op_and_a_stored_run_can_be_shown_in_other_forms(rocmoe, tmp_path):
+def test_a_model_has_a_table_an_op_and_a_stored_run_can_be_shown_in_other_forms(
+    rocmoe, call_rocmoe, tmp_path
+):
     done = rocmoe("bench", "topk_softmax", "qk_rmsnorm", "--model", "gpt-oss-120b", "--tokens",
                   "1,4", "--backend", "torch", "--device", "cpu", "--quick",
                   "--out", "run.json", "--plot", "run.svg")  # fmt: skip
@@ -116,13 +120,13 @@ def test_a_model_has_a_table_an_op_and_a_stored_run_can_be_shown_in_other_forms(
     assert "tokens (T)" in (tmp_path / "run.svg").read_text()
     assert done.stdout.startswith("topk_softmax: E=128 k=4 bf16")
     assert "qk_rmsnorm" not in done.stdout, "gpt-oss norms no heads"
-    shown = rocmoe("bench", "--from", "run.json", "--plot", "run.png")
+    shown = call_rocmoe("bench", "--from", "run.json", "--plot", "run.png")
     assert shown.returncode == 0
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
     assert shown.stdout.splitlines()[:4] == done.stdout.splitlines()[:4]
-    posted = rocmoe("bench", "--from", "run.json", "--table", "sglang", "--published")
+    posted = call_rocmoe("bench", "--from", "run.json", "--table", "sglang", "--published")
     assert "SUMMARY — gpt-oss-120b (E=[128], topk=[4])" in posted.stdout
-    other = rocmoe("bench", "--from", "run.json", "--table", "fused")
+    other = call_rocmoe("bench", "--from", "run.json", "--table", "fused")
     assert other.returncode == 2
     assert other.stderr == (
         "rocmoe: --table fused is of topk_softmax_sorting, found topk_softmax\n"
@@ -141,19 +145,19 @@ def test_a_simulator_gives_counts(rocmoe, tmp_path):
     assert result.counts["instructions"] > 0
 
 
-def test_a_backend_that_cannot_run_here_is_inconclusive(rocmoe):
-    done = rocmoe("bench", "topk_softmax", "--backend", "triton", "--case", CASE,
-                  "--device", "cpu")  # fmt: skip
+def test_a_backend_that_cannot_run_here_is_inconclusive(call_rocmoe):
+    done = call_rocmoe("bench", "topk_softmax", "--backend", "triton", "--case", CASE,
+                       "--device", "cpu")  # fmt: skip
     assert done.returncode == 4
     assert "triton does not run on cpu" in done.stdout
 
 
-def test_json_is_the_artifact_and_markdown_is_a_table(rocmoe, tmp_path):
+def test_json_is_the_artifact_and_markdown_is_a_table(call_rocmoe, tmp_path):
     arguments = ("bench", "topk_softmax", "--case", CASE, "--device", "cpu", "--backend", "torch",
                  "--quick")  # fmt: skip
-    done = rocmoe(*arguments, "--format", "json", "--out", "run.json")
+    done = call_rocmoe(*arguments, "--format", "json", "--out", "run.json")
     assert done.stdout == (tmp_path / "run.json").read_text()
-    done = rocmoe(*arguments, "--format", "markdown")
+    done = call_rocmoe(*arguments, "--format", "markdown")
     assert done.stdout.startswith("| op ")
 
 
@@ -180,8 +184,8 @@ def test_json_is_the_artifact_and_markdown_is_a_table(rocmoe, tmp_path):
         (["--from", "x.json"], "x.json cannot be read: No such file"),
     ],
 )
-def test_bad_request(rocmoe, tmp_path, arguments, said):
-    done = rocmoe("bench", *arguments)
+def test_bad_request(call_rocmoe, tmp_path, arguments, said):
+    done = call_rocmoe("bench", *arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

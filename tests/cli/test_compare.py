@@ -35,17 +35,17 @@ def test_what_sleeps_is_slower_in_as_many_processes_as_it_takes(rocmoe, tmp_path
         assert {check.name for check in result.checks} >= {"after_timing", "selection_is_top_k"}
 
 
-def test_what_is_wrong_is_not_compared(rocmoe, tmp_path, mine):
+def test_what_is_wrong_is_not_compared(call_rocmoe, tmp_path, mine):
     (tmp_path / "wrong.py").write_text(MINE.replace("ids[:, :topk]", "ids[:, :topk].roll(1, 0)"))
-    done = rocmoe("compare", "topk_softmax", "--backend=torch", "--impl=mine.py:topk_softmax",
+    done = call_rocmoe("compare", "topk_softmax", "--backend=torch", "--impl=mine.py:topk_softmax",
                   "--impl=wrong.py:topk_softmax", f"--case={CASE}", "--quick")  # fmt: skip
     assert done.returncode == 1
     assert "user:wrong.py" not in done.stdout.partition("Which is fastest")[2].partition("FAIL")[0]
     assert "FAIL topk_softmax:T=4" in done.stdout
 
 
-def test_one_backend_is_not_enough(rocmoe):
-    done = rocmoe("compare", "topk_softmax", "--backend=torch", f"--case={CASE}")
+def test_one_backend_is_not_enough(call_rocmoe):
+    done = call_rocmoe("compare", "topk_softmax", "--backend=torch", f"--case={CASE}")
     assert done.returncode == 2
     assert done.stderr == (
         "rocmoe: two backends are needed to compare, found torch: --backend, --impl\n"

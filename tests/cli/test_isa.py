@@ -114,11 +114,11 @@ def test_a_code_object_without_a_suffix(rocmoe, tmp_path):
         ([], "Missing argument"),
     ],
 )
-def test_bad_request(rocmoe, tmp_path, arguments, said):
+def test_bad_request(call_rocmoe, tmp_path, arguments, said):
     shutil.copy(DOT, tmp_path / "mine.s")
     (tmp_path / "file").write_text("")
     (tmp_path / "odd.toml").write_text("[[isa]]\nkernel = 'small_dt'\nvgpr = 1")
-    done = rocmoe("isa", *arguments)
+    done = call_rocmoe("isa", *arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

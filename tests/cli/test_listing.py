@@ -33,10 +33,10 @@ def test_ops_models_and_backends(rocmoe):
     assert {backends[name] for name in ("harm", "torch", "user")} == {"available"}
 
 
-def test_every_pattern_is_described_and_used(rocmoe):
+def test_every_pattern_is_described_and_used(call_rocmoe):
     listed = {
         (row["kind"], row["pattern"]): row
-        for row in rows(rocmoe("list", "patterns", "--format", "json"))
+        for row in rows(call_rocmoe("list", "patterns", "--format", "json"))
     }
     assert set(listed) == {
         (kind, name) for kind, named in list_patterns().items() for name in named
@@ -45,20 +45,20 @@ def test_every_pattern_is_described_and_used(rocmoe):
     assert sum(bool(row["source"]) for row in listed.values()) >= 20
 
 
-def test_cases_can_be_run_again_by_their_word(rocmoe):
+def test_cases_can_be_run_again_by_their_word(call_rocmoe):
     listed = rows(
-        rocmoe("list", "cases", "--op", "moe_sorting", "--suite", "smoke", "--format", "json")
+        call_rocmoe("list", "cases", "--op", "moe_sorting", "--suite", "smoke", "--format", "json")
     )
     assert listed
     for row in listed:
         assert parse_case(row["case"]).op == "moe_sorting"
-    done = rocmoe("validate", "--case", listed[0]["case"])
+    done = call_rocmoe("validate", "--case", listed[0]["case"])
     assert done.returncode == 0, done.stdout
 
 
-def test_the_table_and_markdown_forms(rocmoe):
-    assert rocmoe("list", "models").stdout.startswith("model ")
-    assert rocmoe("list", "models", "--format", "markdown").stdout.startswith("| model")
+def test_the_table_and_markdown_forms(call_rocmoe):
+    assert call_rocmoe("list", "models").stdout.startswith("model ")
+    assert call_rocmoe("list", "models", "--format", "markdown").stdout.startswith("| model")
 
 
 def test_doctor_names_what_is_missing(rocmoe):
@@ -68,8 +68,8 @@ def test_doctor_names_what_is_missing(rocmoe):
     assert all(row["costs"] for row in found.values())
 
 
-def test_selftest_prints_what_caught_each_kernel(rocmoe):
-    done = rocmoe("selftest", "moe_align_block_size", "--format", "json")
+def test_selftest_prints_what_caught_each_kernel(call_rocmoe):
+    done = call_rocmoe("selftest", "moe_align_block_size", "--format", "json")
     trials = json.loads(done.stdout)
     assert done.returncode == 0, trials
     assert {row["kernel"] for row in trials} == set(load_harms("moe_align_block_size"))
@@ -80,10 +80,19 @@ def test_selftest_prints_what_caught_each_kernel(rocmoe):
 @pytest.mark.parametrize("arguments", [["--help"], ["validate", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments):
     """What it would cost: numpy 0.1 s, scipy 0.3 s, torch 2 s."""
-    command = [sys.executable, "-X", "importtime", "-m", "rocmoe", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
-    }
+    loaded = list_loaded(*arguments)
     assert "typer" in loaded
     assert not loaded & {"numpy", "scipy", "torch", "triton", "rich", "msgspec", "tabulate"}
+
+
+def test_a_listing_of_all_ops_loads_numpy_alone():
+    loaded = list_loaded("list", "ops", "--format", "json")
+    assert "numpy" in loaded
+    assert not loaded & {"scipy", "torch", "triton", "rich", "tabulate"}
+
+
+def list_loaded(*arguments):
+    """The packages that the program imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "rocmoe", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}

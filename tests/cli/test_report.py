@@ -28,14 +28,14 @@ def test_a_page_the_text_of_a_pull_request_and_figures_are_written(rocmoe, tmp_p
     assert 'id="serving-title"' in page
 
 
-def test_the_text_is_printed_where_no_file_is_named(rocmoe):
-    done = rocmoe("report", RUN)
+def test_the_text_is_printed_where_no_file_is_named(call_rocmoe):
+    done = call_rocmoe("report", RUN)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("**INCONCLUSIVE** — 5 of 5 results pass, 1 op")
     assert "rocmoe bench qk_rmsnorm" in done.stdout
 
 
-def test_a_bad_request_is_one_line(rocmoe, tmp_path):
+def test_a_bad_request_is_one_line(call_rocmoe, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, said in (
         ([], "nothing to report"),
@@ -43,7 +43,7 @@ def test_a_bad_request_is_one_line(rocmoe, tmp_path):
         ([RUN, "--html", "x", "--markdown", "x"], "both name x"),
         ([RUN, "--html", "file/x.html"], "--html file/x.html cannot be written"),
     ):
-        done = rocmoe("report", *arguments)
+        done = call_rocmoe("report", *arguments)
         assert done.returncode == 2, done.stdout + done.stderr
         assert said in done.stderr
         assert len(done.stderr.splitlines()) == 1

@@ -19,10 +19,12 @@ def topk_softmax(gating_output, topk, renormalize):
 """
 
 
-def test_a_failure_of_a_run_is_shrunk_and_what_is_left_fails_by_its_id(rocmoe, tmp_path):
+def test_a_failure_of_a_run_is_shrunk_and_what_is_left_fails_by_its_id(
+    rocmoe, call_rocmoe, tmp_path
+):
     (tmp_path / "k.py").write_text(KERNEL)
-    ran = rocmoe("validate", "topk_softmax", "--impl", "k.py:topk_softmax", "--case", CASE,
-                 "--device", "cpu", "--out", "run.json")  # fmt: skip
+    ran = call_rocmoe("validate", "topk_softmax", "--impl", "k.py:topk_softmax", "--case", CASE,
+                      "--device", "cpu", "--out", "run.json")  # fmt: skip
     assert ran.returncode == 1
     done = rocmoe("shrink", "run.json", "--out", "small.json", "--jobs", "1")
     assert done.returncode == 0, done.stderr
@@ -30,8 +32,8 @@ def test_a_failure_of_a_run_is_shrunk_and_what_is_left_fails_by_its_id(rocmoe, t
     assert "artifact: small.json; next: rocmoe bundle create small.json" in done.stdout
     (result,) = json.loads((tmp_path / "small.json").read_text())["results"]
     assert f"FAIL {result['case']['id']}@user:k.py:topk_softmax" in done.stdout
-    again = rocmoe("validate", "--impl", "k.py:topk_softmax", "--case", result["case"]["id"],
-                   "--device", "cpu")  # fmt: skip
+    again = call_rocmoe("validate", "--impl", "k.py:topk_softmax", "--case", result["case"]["id"],
+                        "--device", "cpu")  # fmt: skip
     assert again.returncode == 1
     assert "selection_is_top_k" in again.stdout
 
@@ -43,8 +45,8 @@ def test_a_failure_of_a_run_is_shrunk_and_what_is_left_fails_by_its_id(rocmoe, t
         (["gone.json", "--seconds", "0"], "found '0'"),
     ],
 )
-def test_bad_request(rocmoe, arguments, said):
-    done = rocmoe("shrink", *arguments)
+def test_bad_request(call_rocmoe, arguments, said):
+    done = call_rocmoe("shrink", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

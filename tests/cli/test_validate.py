@@ -71,8 +71,8 @@ def test_anyones_function_is_judged_in_either_style(rocmoe, tmp_path, kernels):
     assert fences == {(f"{kernels}:topk_softmax", None), (f"{kernels}:into", True)}
 
 
-def test_the_op_is_read_off_the_functions_name(rocmoe, kernels):
-    done = rocmoe("validate", "--impl", f"{kernels}:topk_softmax", "--suite", "smoke")
+def test_the_op_is_read_off_the_functions_name(call_rocmoe, kernels):
+    done = call_rocmoe("validate", "--impl", f"{kernels}:topk_softmax", "--suite", "smoke")
     assert done.returncode == 0, done.stderr
     assert "moe_sorting" not in done.stdout
 
@@ -99,8 +99,8 @@ def test_a_wrong_kernel_fails_with_row_and_column(rocmoe, tmp_path, kernels):
         (["--backend", "torch"], 0, "passed"),
     ],
 )
-def test_exit_codes(rocmoe, arguments, code, said):
-    done = rocmoe("validate", "--case", case(8), *arguments)
+def test_exit_codes(call_rocmoe, arguments, code, said):
+    done = call_rocmoe("validate", "--case", case(8), *arguments)
     assert done.returncode == code, done.stdout
     assert said in done.stdout
 
@@ -118,23 +118,23 @@ def test_a_full_disk_is_the_machines_failure(rocmoe, tmp_path):
     assert not (tmp_path / "run.json").exists()
 
 
-def test_json_is_the_artifact_itself(rocmoe, tmp_path):
-    done = rocmoe("validate", "--case", case(8), "--format", "json", "--out", "run.json")
+def test_json_is_the_artifact_itself(call_rocmoe, tmp_path):
+    done = call_rocmoe("validate", "--case", case(8), "--format", "json", "--out", "run.json")
     assert json.loads(done.stdout) == json.loads((tmp_path / "run.json").read_text())
 
 
-def test_markdown_is_a_table(rocmoe):
-    done = rocmoe("validate", "--case", case(8), "--format", "markdown")
+def test_markdown_is_a_table(call_rocmoe):
+    done = call_rocmoe("validate", "--case", case(8), "--format", "markdown")
     assert done.stdout.startswith("| op ")
     assert "|--" in done.stdout.splitlines()[1]
 
 
-def test_another_seed_draws_other_inputs_and_is_part_of_the_case(rocmoe, tmp_path):
-    rocmoe("validate", "--case", case(8), "--seed", "3", "--out", "run.json")
+def test_another_seed_draws_other_inputs_and_is_part_of_the_case(call_rocmoe, tmp_path):
+    call_rocmoe("validate", "--case", case(8), "--seed", "3", "--out", "run.json")
     assert read_artifact(tmp_path / "run.json").results[0].case.id == case(8) + ":seed=3"
 
 
-def test_strict_wants_what_the_default_leaves_open(rocmoe, tmp_path):
+def test_strict_wants_what_the_default_leaves_open(call_rocmoe, tmp_path):
     (tmp_path / "k.py").write_text(
         RIGHT
         + """
@@ -143,22 +143,25 @@ def flipped(gating_output, topk, renormalize):
 """
     )
     arguments = ["topk_softmax", "--impl", "k.py:flipped", "--case", case(8)]
-    assert rocmoe("validate", *arguments).returncode == 0
-    done = rocmoe("validate", *arguments, "--strict")
+    assert call_rocmoe("validate", *arguments).returncode == 0
+    done = call_rocmoe("validate", *arguments, "--strict")
     assert done.returncode == 1
     assert "descending" in done.stdout
 
 
-def test_a_file_may_import_what_lies_beside_it(rocmoe, tmp_path, kernels):
+def test_a_file_may_import_what_lies_beside_it(call_rocmoe, tmp_path, kernels):
     (tmp_path / "mine.py").write_text("from kernels import topk_softmax as f")
-    assert rocmoe("validate", "topk_softmax", "--impl=mine.py:f", "--case", case(8)).returncode == 0
+    assert (
+        call_rocmoe("validate", "topk_softmax", "--impl=mine.py:f", "--case", case(8)).returncode
+        == 0
+    )
 
 
-def test_a_link_stays_a_link(rocmoe, tmp_path):
+def test_a_link_stays_a_link(call_rocmoe, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "run.json").symlink_to("there/real.json")
     (tmp_path / "there" / "real.json").write_text("old")
-    assert rocmoe("validate", "--case", case(8), "--out", "run.json").returncode == 0
+    assert call_rocmoe("validate", "--case", case(8), "--out", "run.json").returncode == 0
     assert (tmp_path / "run.json").is_symlink()
     assert read_artifact(tmp_path / "there" / "real.json").complete
 
@@ -170,7 +173,7 @@ def test_a_closed_stream_is_no_traceback(rocmoe, closed):
     assert "Traceback" not in done.stderr
 
 
-def test_a_case_given_twice_runs_once(rocmoe, tmp_path):
+def test_a_case_given_twice_runs_once(call_rocmoe, tmp_path):
     twice = ("--case", case(8), "--case", case(8))
-    rocmoe("validate", "--backend", "torch", *twice, "--out", "run.json")
+    call_rocmoe("validate", "--backend", "torch", *twice, "--out", "run.json")
     assert len(read_artifact(tmp_path / "run.json").results) == 1

@@ -17,7 +17,7 @@ from rocmoe.ops.core.implementation import writes_outputs
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.spec import list_ops, list_pipelines, load_op
 from rocmoe.ops.core.trivial import list_trivial_answers
-from rocmoe.profiles.examination import examine
+from rocmoe.profiles.examination import draw_twice, examine
 from rocmoe.profiles.suites import list_cases
 
 CPU = Device("cpu")
@@ -68,6 +68,16 @@ DESIGN = {
 @functools.cache
 def quick_cases(op):
     return list_cases(load_op(op), "quick")
+
+
+@functools.lru_cache(maxsize=32)
+def draw_once(case):
+    """What `examine` draws for a case, for all kernels of the op; nobody may write to it."""
+    draws = draw_twice(load_op(case.op), case)
+    for array in (value for inputs in draws for value in inputs.values()):
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
+    return draws
 
 
 def small_cases(op):
@@ -179,6 +189,7 @@ def _fill(value, wild):
     return np.full_like(value, wild if math.isfinite(wild) else -7)
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # it is copied from
 @pytest.mark.parametrize(
     ("op", "name"), [(op, name) for op in list_harmed_ops() for name in load_harms(op)]
 )
@@ -193,10 +204,12 @@ def test_harm(op, name):
 
     def is_caught(strict):
         for case in cases:
+            draws = draw_once(case) if _largest(spec, case) <= LARGEST_OF_RIGHT else None
             try:
-                if not examine(spec, case, implementation, CPU, strict=strict).verdict.ok:
-                    return True
+                found = examine(spec, case, implementation, CPU, strict=strict, draws=draws)
             except RocmoeError:
+                return True
+            if not found.verdict.ok:
                 return True
         return False
 

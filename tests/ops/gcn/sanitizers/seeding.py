@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from portable_cases import Case
 
@@ -62,11 +63,15 @@ def list_seeds(program: Program) -> Iterator[Seed]:
                     yield Seed(index, instruction.line, kind, slack=1)
 
 
+#: A program is frozen, and every seed of a kernel is planted in the same one.
+read_once = lru_cache(maxsize=4)(read_program)
+
+
 def compile_case(case: Case, arch: str) -> tuple[Program, Launch]:
     with recording(arch) as launches:
         case.run()
     (recorded,) = launches
-    program = read_program(recorded.compiled.assembly, recorded.compiled.name)
+    program = read_once(recorded.compiled.assembly, recorded.compiled.name)
     return program, make_launch(recorded.compiled, recorded.grid, case.arguments)
 
 
