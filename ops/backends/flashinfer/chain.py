@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rocmoe.ops.backends.flashinfer.limits import aligned_vectors, some_rows
 from rocmoe.ops.core.case import Case
-from rocmoe.ops.core.limits import aligned_rows, dense_rows, only_arch, only_if, only_param
+from rocmoe.ops.core.limits import dense_rows, only_arch, only_if, only_param
 from rocmoe.ops.core.peer import Form, PeerVariant
 from rocmoe.ops.core.spec import OpSpec
 from rocmoe.references.chain_speculative_sampling import list_emitted, make_drafts
@@ -100,8 +101,9 @@ VARIANTS = (
             only_param("threshold_single", (1.0,), "has no thresholds", SAMPLING, "contract"),
             only_param("threshold_acc", (1.0,), "has no thresholds", SAMPLING, "contract"),
             only_if(lambda case: case.sizes["N"] > 1, "wants a draft", SAMPLING, "contract"),
+            some_rows(KERNEL),
             dense_rows(KERNEL, "checked"),
-            aligned_rows(KERNEL),
+            aligned_vectors("V", KERNEL),
         ),
         restate,
     ),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rocmoe.ops.backends.flashinfer.limits import some_rows
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.limits import (
     YES,
-    aligned_rows,
     at_most,
     dense_rows,
     only_arch,
@@ -23,6 +23,7 @@ from rocmoe.ops.core.limits import (
 from rocmoe.ops.core.peer import Form, PeerVariant
 
 SOURCE = "flashinfer/fused_moe/fused_routing_dsv3.py of flashinfer-python 0.7.2.post1"
+KERNEL = "flashinfer/data/csrc/fused_moe/noAuxTcKernels.cu of flashinfer-python 0.7.2.post1"
 
 
 def bind_fused_topk_deepseek(
@@ -57,12 +58,19 @@ def _count_groups(case: Case) -> int:
 
 
 def _fits(case: Case) -> bool:
-    """E / G <= 32 and E / G * topk_group <= 128 with groups, E <= 384 without."""
+    """E <= 256, E / G <= 32 and E / G * topk_group <= 128 with groups, E <= 384 without."""
     experts, groups = case.sizes["E"], _count_groups(case)
     if groups == 1:
         return experts <= 384
     kept = experts // groups * int(case.params["topk_group"] or 1)
-    return experts // groups <= 32 and kept <= 128
+    return experts <= 256 and experts // groups <= 32 and kept <= 128
+
+
+def _is_counted(case: Case) -> bool:
+    """A warp a group, of 8; room for 4 groups that are kept; a group's score takes two experts."""
+    groups = _count_groups(case)
+    kept = int(case.params["topk_group"] or 1)
+    return groups == 1 or (groups <= 8 and kept <= 4 and case.sizes["E"] // groups >= 2)
 
 
 VARIANTS = (
@@ -88,12 +96,15 @@ VARIANTS = (
             only_dtypes(SOURCE, "fp32", kind="contract"),
             at_most("k", 8, SOURCE),
             only_if(lambda case: _count_groups(case) <= 32, "wants at most 32 groups", SOURCE),
-            only_if(_fits, "wants E <= 384, or groups of 32 with 128 experts kept", SOURCE),
+            only_if(_fits, "wants E <= 384, or E <= 256 in groups of 32 with 128 experts kept",
+                    KERNEL),
             only_if(lambda case: case.sizes["k"] <= _count_groups(case)
                     * int(case.params["topk_group"] or 1),
                     "wants topk_group * num_expert_group >= k", SOURCE),
             dense_rows(SOURCE, "checked"),
-            aligned_rows(SOURCE),
+            only_if(_is_counted, "has room for 8 groups of 2 or more, of which 4 are kept", KERNEL,
+                    "unchecked"),
+            some_rows(KERNEL, "unchecked"),
         ),
     ),
 )  # fmt: skip

@@ -1,18 +1,25 @@
 """FlashInfer's rmsnorm on heads, once for queries and once for keys.
 
 Signature: flashinfer/norm/__init__.py of flashinfer-python 0.7.2.post1; rows of [T, H, D] may have
-any stride.  Its fused norm and rotation does not match an op: it rotates by a base, not by a cache.
+any stride that keeps them aligned.  It has two kernels: one in CuTe DSL, and one in CUDA where
+nvidia-cutlass-dsl is missing or FLASHINFER_USE_CUDA_NORM=1 asks for it.  Its fused norm and
+rotation does not match an op: it rotates by a base, not by a cache.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Callable
 from typing import Any
 
-from rocmoe.ops.core.limits import aligned_rows, only_arch
+from rocmoe.ops.backends.flashinfer.limits import aligned_vectors, some_rows
+from rocmoe.ops.core.case import Case
+from rocmoe.ops.core.limits import only_arch, only_if
 from rocmoe.ops.core.peer import Form, PeerVariant
 
 NORM = "flashinfer/norm/__init__.py of flashinfer-python 0.7.2.post1"
+CUDA = "flashinfer/data/csrc/norm.cu of flashinfer-python 0.7.2.post1"
 
 
 def bind_rmsnorm(
@@ -32,11 +39,34 @@ def bind_rmsnorm(
     return call
 
 
+def _takes_dtype(case: Case) -> bool:
+    return case.dtype != "fp32" or not runs_cuda_norm()
+
+
+def runs_cuda_norm() -> bool:
+    """Whether the kernel in CUDA would run; that in CuTe where FlashInfer is not installed."""
+    if os.environ.get("FLASHINFER_USE_CUDA_NORM") == "1":
+        return True
+    return _is_installed("flashinfer") and not _is_installed("cutlass")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # one in memory alone, without a spec
+        return True
+
+
 VARIANTS = (
     PeerVariant(
         "qk_rmsnorm",
         "rmsnorm",
         (Form("flashinfer:rmsnorm", ("input", "weight", "eps", "out"), bind_rmsnorm),),
-        (only_arch(NORM, "sm"), aligned_rows(NORM)),
+        (
+            only_arch(NORM, "sm"),
+            only_if(_takes_dtype, "wants fp16, bf16 where its kernel is the one in CUDA", CUDA),
+            some_rows(CUDA),
+            aligned_vectors("D", CUDA),
+        ),
     ),
 )
