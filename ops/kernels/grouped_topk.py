@@ -8,7 +8,7 @@ from rocmoe.ops.core.launch import find_arch
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.logit_variants import find_sizes
 from rocmoe.ops.kernels.shared.score_gating import select_scores
-from rocmoe.ops.kernels.shared.score_variants import SCORE_VARIANTS
+from rocmoe.ops.kernels.shared.score_variants import SCORE_VARIANTS, fits_groups
 
 VARIANTS: tuple[Variant, ...] = SCORE_VARIANTS
 
@@ -31,13 +31,11 @@ def grouped_topk(
     Semantics: aiter `biased_grouped_topk_hip` and `grouped_topk` (@e4048607), sgl-kernel
     `moe_fused_gate`, vLLM `grouped_topk`.
     """
-    variant = choose(
-        VARIANTS,
-        find_arch(gating_output),
-        **find_sizes(gating_output, topk),
-        scores=1,
-        groups=num_expert_group,
-    )
+    sizes = find_sizes(gating_output, topk)
+    if num_expert_group > 1:
+        sizes["strips"] &= fits_groups(sizes["E"] // num_expert_group, topk_group, topk)
+    arch = find_arch(gating_output)
+    variant = choose(VARIANTS, arch, **sizes, scores=1, groups=num_expert_group)
     return select_scores(
         gating_output,
         correction_bias,

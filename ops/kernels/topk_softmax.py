@@ -6,7 +6,7 @@ from typing import Any
 
 from rocmoe.ops.core.launch import find_arch
 from rocmoe.ops.core.variants import Variant, choose
-from rocmoe.ops.kernels.shared.logit_gating import select_logits
+from rocmoe.ops.kernels.shared.logit_launch import select_logits
 from rocmoe.ops.kernels.shared.logit_variants import LOGIT_VARIANTS, find_sizes
 
 VARIANTS: tuple[Variant, ...] = LOGIT_VARIANTS

@@ -24,6 +24,16 @@ def order_preserving(bits):
 
 
 @triton.jit
+def find_expert(rest):
+    """The expert of the low bits of a key: LAST_EXPERT - rest.
+
+    By exclusive or: LLVM folds a constant that is added into the offset of a buffer load, and what
+    is left before it is negative, which the hardware takes for far out of range and reads as zero.
+    """
+    return rest ^ LAST_EXPERT
+
+
+@triton.jit
 def encode_short(values, experts):
     """int32 keys of bf16 or fp16 values."""
     bits = values.to(tl.int16, bitcast=True).to(tl.int32) << 16
@@ -38,7 +48,7 @@ def decode_short(keys, DTYPE: tl.constexpr):
         values = (bits >> 16).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
     else:
         values = (bits & -0x10000).to(tl.float32, bitcast=True)
-    return values, LAST_EXPERT - (keys & 0xFFFF)
+    return values, find_expert(keys & 0xFFFF)
 
 
 @triton.jit
@@ -66,7 +76,7 @@ def decode_long(keys, DOUBLE: tl.constexpr):
     else:
         rest = keys.to(tl.int32)
         bits = (keys >> 32).to(tl.int32)
-    return order_preserving(bits).to(tl.float32, bitcast=True), LAST_EXPERT - rest
+    return order_preserving(bits).to(tl.float32, bitcast=True), find_expert(rest)
 
 
 @triton.jit

@@ -7,18 +7,11 @@ programs that meet one choose again in rounds over cleaned logits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
-
 import triton
 import triton.language as tl
 
-from rocmoe.ops.core.launch import launch
-from rocmoe.ops.core.variants import Variant
-from rocmoe.ops.kernels.shared.keys import decode, decode_short, encode, hide_absent
+from rocmoe.ops.kernels.shared.keys import decode, encode, hide_absent
 from rocmoe.ops.kernels.shared.lists import gather_ranks, merge_tiles, reduce_lists
-from rocmoe.ops.kernels.shared.pair_keys import encode_pairs, open_pairs, unpack_words
 from rocmoe.ops.kernels.shared.rounds import (
     SATURATED,
     TINY,
@@ -37,8 +30,6 @@ from rocmoe.ops.kernels.shared.short_keys import (
 LOG2_E = tl.constexpr(1.4426950408889634)
 #: Added to no sum of sigmoids that counts, and keeps one that underflows from dividing by zero.
 LEAST_SUM = tl.constexpr(1e-20)
-#: Logits that a program holds at once where it chooses in rounds.
-LOGITS_A_ROUND = 256
 
 
 @triton.jit
@@ -194,6 +185,34 @@ def select_again(
 
 
 @triton.jit
+def answer_rows(
+    again, values, ids, at, largest, total,
+    gating_output, topk_weights, topk_ids, first, tokens, token_stride, expert_stride,
+    E: tl.constexpr, K: tl.constexpr, SIGMOID: tl.constexpr, RENORMALIZE: tl.constexpr,
+    WIDE: tl.constexpr, EXPERTS: tl.constexpr, ROUND_ROWS: tl.constexpr,
+):  # fmt: skip
+    """Write the logits chosen [rows, slots], each to the slot `at`, or choose all rows again."""
+    ROWS: tl.constexpr = values.shape[0]
+    SLOTS: tl.constexpr = values.shape[1]
+    rows = tl.arange(0, ROWS)
+    slots = tl.arange(0, SLOTS)[None, :]
+    if again:
+        for skipped in range(0, ROWS, ROUND_ROWS):
+            if first + skipped < tokens:
+                select_again(
+                    gating_output, topk_weights, topk_ids, first + skipped, tokens,
+                    token_stride, expert_stride, E, K, SIGMOID, RENORMALIZE, WIDE,
+                    ROUND_ROWS, EXPERTS, SLOTS,
+                )  # fmt: skip
+    else:
+        weights = weigh(values, slots < K, largest, total, SIGMOID, RENORMALIZE)
+        answers = rows[:, None] * K + at
+        written = (rows < tokens - first)[:, None] & (slots < K)
+        tl.store(topk_weights + first * K + answers, weights, mask=written)
+        tl.store(topk_ids + first * K + answers, ids, mask=written)
+
+
+@triton.jit
 def select_in_rounds(
     gating_output, topk_weights, topk_ids, tokens, token_stride, expert_stride,
     E: tl.constexpr, K: tl.constexpr, SIGMOID: tl.constexpr, RENORMALIZE: tl.constexpr,
@@ -209,15 +228,14 @@ def select_in_rounds(
 
 @triton.jit
 def select_by_lists(
-    gating_output, topk_weights, topk_ids, tokens, token_stride, expert_stride, word_stride,
+    gating_output, topk_weights, topk_ids, tokens, token_stride, expert_stride,
     E: tl.constexpr, K: tl.constexpr, SIGMOID: tl.constexpr, RENORMALIZE: tl.constexpr,
     WIDE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, SLOTS: tl.constexpr,
     KEYS: tl.constexpr, BITS: tl.constexpr, EXPERTS: tl.constexpr, ROUND_ROWS: tl.constexpr,
 ):  # fmt: skip
     """ROWS tokens a program, the experts in tiles of COLUMNS; SLOTS: K up to a power of two.
 
-    KEYS: pairs (of neighbours, in words that are word_stride apart from row to row), short (of
-    float32, with BITS for the expert), int or double.
+    KEYS: short (of float32, with BITS for the expert), int or double.
     """
     first = tl.program_id(0).to(tl.int64) * ROWS
     rows = tl.arange(0, ROWS)
@@ -226,16 +244,9 @@ def select_by_lists(
     DTYPE: tl.constexpr = gating_output.dtype.element_ty
     places = gating_output + first * token_stride
     at = slots + tl.zeros([ROWS, SLOTS], tl.int32)
-    if KEYS == "pairs":
-        words = gating_output.to(tl.pointer_type(tl.int32), bitcast=True) + first * word_stride
-        tiles = load_tiles(words, there, word_stride, 1, E // 2, COLUMNS, WIDE)
-        pairs = reduce_lists(merge_tiles(encode_pairs(tiles, E // 2, COLUMNS), SLOTS), 1)
-        best = open_pairs(pairs, words, there, word_stride, WIDE)
-        values, ids = decode_short(gather_ranks(best, slots, K), DTYPE)
-        again = disagrees(values, slots < K, SIGMOID)
-    elif KEYS == "short":
-        tiles = load_tiles(places, there, token_stride, expert_stride, E, COLUMNS, WIDE)
-        best = reduce_lists(merge_tiles(encode_tiles(tiles, E, COLUMNS, KEYS, BITS), SLOTS), 1)
+    tiles = load_tiles(places, there, token_stride, expert_stride, E, COLUMNS, WIDE)
+    best = reduce_lists(merge_tiles(encode_tiles(tiles, E, COLUMNS, KEYS, BITS), SLOTS), 1)
+    if KEYS == "short":
         ids = decode_expert(gather_ranks(best, slots, K), BITS)
         ids = tl.where(slots < K, ids, 0)
         values = load_chosen(places, there, ids, token_stride, expert_stride, WIDE)
@@ -244,93 +255,14 @@ def select_by_lists(
         if find_disorder(best, K, BITS):
             at = tl.where(slots < K, rank_exactly(values, ids, slots, K), slots)
     else:
-        tiles = load_tiles(places, there, token_stride, expert_stride, E, COLUMNS, WIDE)
-        best = reduce_lists(merge_tiles(encode_tiles(tiles, E, COLUMNS, KEYS, BITS), SLOTS), 1)
         values, ids = decode(gather_ranks(best, slots, K), DTYPE, KEYS == "double")
         again = disagrees(values, slots < K, SIGMOID)
-    if again:
-        for skipped in range(0, ROWS, ROUND_ROWS):
-            if first + skipped < tokens:
-                select_again(
-                    gating_output, topk_weights, topk_ids, first + skipped, tokens,
-                    token_stride, expert_stride, E, K, SIGMOID, RENORMALIZE, WIDE,
-                    ROUND_ROWS, EXPERTS, SLOTS,
-                )  # fmt: skip
-    else:
-        largest = tl.max(tl.where(slots < K, values, -float("inf")), 1)
-        total = largest
-        if not (SIGMOID or RENORMALIZE):
-            if KEYS == "pairs":
-                total = sum_powers(unpack_words(tiles, False, DTYPE), largest, E // 2, COLUMNS)
-                total += sum_powers(unpack_words(tiles, True, DTYPE), largest, E // 2, COLUMNS)
-            else:
-                total = sum_powers(tiles, largest, E, COLUMNS)
-        weights = weigh(values, slots < K, largest, total, SIGMOID, RENORMALIZE)
-        answers = rows[:, None] * K + at
-        written = (rows < tokens - first)[:, None] & (slots < K)
-        tl.store(topk_weights + first * K + answers, weights, mask=written)
-        tl.store(topk_ids + first * K + answers, ids, mask=written)
-
-
-def select_logits(
-    gating_output: Any, topk: int, renormalize: bool, *, sigmoid: bool, variant: Variant
-) -> tuple[Any, Any]:
-    """Launch the variant: topk_weights f32 [T, k] and topk_ids i32 [T, k] of logits [T, E]."""
-    import torch
-
-    tokens, num_experts = gating_output.shape
-    device = gating_output.device
-    topk_weights = torch.empty((tokens, topk), dtype=torch.float32, device=device)
-    topk_ids = torch.empty((tokens, topk), dtype=torch.int32, device=device)
-    kernel, rows, constants = plan_logits(
-        num_experts, *gating_output.stride(), topk, bool(renormalize), sigmoid, variant
-    )
-    launch(
-        kernel,
-        (-(-tokens // rows),),
-        num_warps=variant["warps"],
-        gating_output=gating_output,
-        topk_weights=topk_weights,
-        topk_ids=topk_ids,
-        tokens=tokens,
-        **constants,
-    )
-    return topk_weights, topk_ids
-
-
-@cache
-def plan_logits(
-    num_experts: int,
-    token_stride: int,
-    expert_stride: int,
-    topk: int,
-    renormalize: bool,
-    sigmoid: bool,
-    variant: Variant,
-) -> tuple[Any, int, Mapping[str, Any]]:
-    """The kernel, its rows a program, and its arguments that do not change from call to call."""
-    width = triton.next_power_of_2(num_experts)
-    round_rows = min(variant["rows"], max(1, LOGITS_A_ROUND // width))
-    constants: dict[str, Any] = {
-        "token_stride": token_stride,
-        "expert_stride": expert_stride,
-        "E": num_experts,
-        "K": topk,
-        "SIGMOID": sigmoid,
-        "RENORMALIZE": renormalize,
-        "WIDE": variant["rows"] * token_stride + width * expert_stride >= 2**31,
-        "EXPERTS": width,
-    }
-    if variant.name == "rounds":
-        slots = triton.next_power_of_2(topk)
-        return select_in_rounds, round_rows, {**constants, "ROWS": round_rows, "SLOTS": slots}
-    constants |= {
-        "word_stride": token_stride // 2,
-        "ROWS": variant["rows"],
-        "COLUMNS": variant["columns"],
-        "SLOTS": max(2, triton.next_power_of_2(topk)),
-        "KEYS": variant["keys"],
-        "BITS": (num_experts - 1).bit_length(),
-        "ROUND_ROWS": round_rows,
-    }
-    return select_by_lists, variant["rows"], constants
+    largest = tl.max(tl.where(slots < K, values, -float("inf")), 1)
+    total = largest
+    if not (SIGMOID or RENORMALIZE):
+        total = sum_powers(tiles, largest, E, COLUMNS)
+    answer_rows(
+        again, values, ids, at, largest, total,
+        gating_output, topk_weights, topk_ids, first, tokens, token_stride, expert_stride,
+        E, K, SIGMOID, RENORMALIZE, WIDE, EXPERTS, ROUND_ROWS,
+    )  # fmt: skip

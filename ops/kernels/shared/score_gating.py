@@ -21,6 +21,7 @@ from rocmoe.ops.kernels.shared.keys import (
 from rocmoe.ops.kernels.shared.lists import gather_ranks, hide_list, merge_tiles, reduce_lists
 from rocmoe.ops.kernels.shared.logit_gating import load_chosen
 from rocmoe.ops.kernels.shared.rounds import take_top
+from rocmoe.ops.kernels.shared.score_strips import select_scores_by_strips
 from rocmoe.ops.kernels.shared.scores import (
     bias_scores,
     finish_rows,
@@ -34,6 +35,7 @@ from rocmoe.ops.kernels.shared.short_keys import (
     find_disorder,
     rank_exactly,
 )
+from rocmoe.ops.kernels.shared.strips import STRIP_WORDS
 
 
 @triton.jit
@@ -106,7 +108,9 @@ def select_by_scores(
         logits, there, token_stride, expert_stride, GROUPS, SIZE, PADDED, COLUMNS, WIDE
     )
     largest, total = measure_rows(tiles, SCORING)
-    values = value_tiles(tiles, largest, total, correction_bias, GROUPS, SIZE, SCORING)
+    values = value_tiles(
+        tiles, largest[:, :, None], total[:, :, None], correction_bias, GROUPS, SIZE, SCORING
+    )
     kept = there
     if TOPK_GROUP < GROUPS:
         kept = keep_groups(score_groups(values, GROUPS, correction_bias is not None), TOPK_GROUP)
@@ -116,14 +120,13 @@ def select_by_scores(
         ids, unsettled = choose(
             values, kept, slots, ROUTED, GROUPS, SIZE, TOPK_GROUP, RANKS, KEYS, BITS
         )
-    row_largest, row_total = tl.reshape(largest, [ROWS, 1]), tl.reshape(total, [ROWS, 1])
     chosen = load_chosen(logits, there, ids, token_stride, expert_stride, WIDE)
     at = slots + tl.zeros_like(ids)
     if KEYS == "short":
         bias = 0.0
         if correction_bias is not None:
             bias = tl.load(correction_bias + ids)
-        value = bias_scores(chosen, row_largest, row_total, bias, SCORING)
+        value = bias_scores(chosen, largest, total, bias, SCORING)
         counted = slots < ROUTED
         least = tl.min(tl.where(counted, value, float("inf")), 1)
         above = tl.sum((counted & (value > least[:, None])).to(tl.int32), 1)
@@ -138,7 +141,7 @@ def select_by_scores(
             chosen = load_chosen(logits, there, ids, token_stride, expert_stride, WIDE)
         elif unsettled:
             at = tl.where(counted, rank_exactly(value, ids, slots, ROUTED), slots)
-    scores = score_logits(chosen, row_largest, row_total, SCORING)
+    scores = score_logits(chosen, largest, total, SCORING)
     weights, ids = finish_rows(scores, ids, slots, factor, E, ROUTED, RENORMALIZE)
     answers = rows[:, None] * K + at
     written = (rows < tokens - first)[:, None] & (slots < K)
@@ -168,7 +171,7 @@ def select_scores(
     topk_ids = torch.empty((tokens, topk), dtype=torch.int32, device=device)
     if correction_bias is not None:
         correction_bias = correction_bias.contiguous()
-    constants = plan_scores(
+    kernel, constants = plan_scores(
         num_experts,
         *gating_output.stride(),
         topk,
@@ -181,7 +184,7 @@ def select_scores(
         variant,
     )
     launch(
-        select_by_scores,
+        kernel,
         (-(-tokens // variant["rows"]),),
         num_warps=variant["warps"],
         gating_output=gating_output,
@@ -207,15 +210,11 @@ def plan_scores(
     factor: float,
     shared: int,
     variant: Variant,
-) -> Mapping[str, Any]:
-    """The kernel's arguments that do not change from call to call."""
+) -> tuple[Any, Mapping[str, Any]]:
+    """The kernel, and its arguments that do not change from call to call."""
     size, routed = num_experts // groups, topk - shared
-    padded = triton.next_power_of_2(groups)
-    columns = min(variant["columns"], triton.next_power_of_2(size))
-    reach = variant["rows"] * token_stride + padded * max(size, columns) * 2 * expert_stride
-    return {
+    constants: dict[str, Any] = {
         "token_stride": token_stride,
-        "expert_stride": expert_stride,
         "factor": factor,
         "E": num_experts,
         "K": topk,
@@ -224,12 +223,23 @@ def plan_scores(
         "RENORMALIZE": renormalize,
         "GROUPS": groups,
         "TOPK_GROUP": topk_group,
-        "WIDE": reach >= 2**31,
         "ROWS": variant["rows"],
-        "PADDED": padded,
-        "COLUMNS": columns,
         "RANKS": max(2, triton.next_power_of_2(routed)),
         "SLOTS": triton.next_power_of_2(topk),
         "KEYS": variant["keys"],
         "BITS": (num_experts - 1).bit_length(),
     }
+    if variant.name == "strips":
+        strip_bits = (num_experts // STRIP_WORDS.value - 1).bit_length()
+        constants |= {"LANES": variant["lanes"], "STRIP_BITS": strip_bits}
+        return select_scores_by_strips, constants
+    padded = triton.next_power_of_2(groups)
+    columns = min(variant["columns"], triton.next_power_of_2(size))
+    reach = variant["rows"] * token_stride + padded * max(size, columns) * 2 * expert_stride
+    constants |= {
+        "expert_stride": expert_stride,
+        "WIDE": reach >= 2**31,
+        "PADDED": padded,
+        "COLUMNS": columns,
+    }
+    return select_by_scores, constants

@@ -44,19 +44,39 @@ def bias_scores(logits, largest, total, bias, SCORING: tl.constexpr):
 
 
 @triton.jit
+def compare_scores(logits, largest, total, correction_bias, experts, SCORING: tl.constexpr):
+    """What is compared of the logits of experts, with their bias if there is one."""
+    if correction_bias is None:
+        values = score_logits(logits, largest, total, SCORING)
+    else:
+        values = bias_scores(logits, largest, total, tl.load(correction_bias + experts), SCORING)
+    return values
+
+
+@triton.jit
 def measure_rows(tiles, SCORING: tl.constexpr):
-    """The largest logit and the sum of powers of each row [rows, 1, 1], if softmax needs them."""
-    largest = tl.zeros([tiles[0].shape[0], 1, 1], tl.float32)
+    """The largest logit and the sum of powers of each row [rows, 1], if softmax needs them.
+
+    tiles: [rows, columns] or [rows, groups, columns].
+    """
+    largest = tl.zeros([tiles[0].shape[0], 1], tl.float32)
     total = largest
     if SCORING == "softmax":
         most = tiles[0]
         for n in tl.static_range(1, len(tiles)):
             most = tl.maximum(most, tiles[n])
-        largest = tl.max(tl.max(most, 2), 1)[:, None, None]
-        powers = tl.exp2((tiles[0] - largest) * LOG2_E)
+        if len(most.shape) == 3:
+            largest = tl.max(tl.max(most, 2), 1)[:, None]
+            above = largest[:, :, None]
+        else:
+            largest = tl.max(most, 1)[:, None]
+            above = largest
+        powers = tl.exp2((tiles[0] - above) * LOG2_E)
         for n in tl.static_range(1, len(tiles)):
-            powers += tl.exp2((tiles[n] - largest) * LOG2_E)
-        total = tl.sum(tl.sum(powers, 2), 1)[:, None, None]
+            powers += tl.exp2((tiles[n] - above) * LOG2_E)
+        if len(most.shape) == 3:
+            powers = tl.sum(powers, 2)
+        total = tl.sum(powers, 1)[:, None]
     return largest, total
 
 

@@ -22,8 +22,8 @@ def encode_truncated(values, experts, BITS: tl.constexpr):
 
 @triton.jit
 def decode_expert(keys, BITS: tl.constexpr):
-    """The experts of keys."""
-    return (1 << BITS) - 1 - (keys & ((1 << BITS) - 1))
+    """The experts of keys; without a subtraction, for the reason that `find_expert` gives."""
+    return ~keys & ((1 << BITS) - 1)
 
 
 @triton.jit

@@ -172,7 +172,7 @@ def count_chunks(
 ):  # fmt: skip
     """counts i16 [chunks, experts] of the pairs of a chunk, TILES tiles each, and their planes.
 
-    planes [1 + 2 * HALF, stride]: of `tally`, for all tiles.
+    planes [1 + 2 * HALF, stride]: of `tally`, for all tiles; None where nobody reads them.
     """
     chunk = tl.program_id(0)
     local = count_local_tokens(num_local_tokens, tokens)
@@ -181,7 +181,9 @@ def count_chunks(
         topk_ids, chunk * TILES * TILE, tokens, local, token_stride, slot_stride, K, E, ROWS, WIDE,
         TILES * TILE,
     )  # fmt: skip
-    found = tally(ids, known, planes + chunk * TILES, stride, HALF)
+    if planes is not None:
+        planes += chunk * TILES
+    found = tally(ids, known, planes, stride, HALF)
     tl.store(counts + chunk * 4**HALF + experts, found.to(tl.int16))
 
 
@@ -205,30 +207,45 @@ def scan_counts(
 
 
 @triton.jit
-def add_up(counts, starts, chunks, chunk, BITS: tl.constexpr, ROWS: tl.constexpr):
-    """Pairs of each expert: all, and those before a chunk.
-
-    From starts where they were scanned, else from counts, of which there are at most ROWS rows.
-    """
+def add_up(counts, chunks, chunk, BITS: tl.constexpr, ROWS: tl.constexpr):
+    """Pairs of each expert, by the counts of at most ROWS chunks: all, and those before a chunk."""
     experts = tl.arange(0, 2**BITS)
-    if starts is not None:
-        found = tl.load(starts + chunks * 2**BITS + experts)
-        before = tl.load(starts + chunk * 2**BITS + experts)
-    else:
-        # A row at a time: in one tensor threads would share an expert and exchange their sums.
-        found = tl.zeros([2**BITS], tl.int32)
-        before = tl.zeros([2**BITS], tl.int32)
-        for row in tl.static_range(ROWS):
-            there = experts < (chunks - row) * 2**BITS
-            each = tl.load(counts + row * 2**BITS + experts, mask=there, other=0).to(tl.int32)
-            found += each
-            before += tl.where(row < chunk, each, 0)
+    # A row at a time: in one tensor threads would share an expert and exchange their sums.
+    found = tl.zeros([2**BITS], tl.int32)
+    before = tl.zeros([2**BITS], tl.int32)
+    for row in tl.static_range(ROWS):
+        there = experts < (chunks - row) * 2**BITS
+        each = tl.load(counts + row * 2**BITS + experts, mask=there, other=0).to(tl.int32)
+        found += each
+        before += tl.where(row < chunk, each, 0)
     return found, before
 
 
 @triton.jit
+def pad_experts(
+    found, enabled, program, sorted_ids, sorted_weights, block_experts, totals, local, tokens,
+    K: tl.constexpr, UNIT: tl.constexpr, UNITS: tl.constexpr, EACH: tl.constexpr,
+    BLOCKS: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """The padding and blocks of EACH experts, by the pairs found of all; the first, totals too."""
+    padded = pad_up(found, UNIT)
+    begins = tl.cumsum(padded, 0) - padded
+    own = program * EACH + tl.arange(0, EACH)
+    names = own
+    if MASKED:
+        names = tl.gather(tl.cumsum(enabled.to(tl.int32), 0), own, 0) - 1
+    write_padding(
+        sorted_ids, sorted_weights, block_experts, tl.gather(begins, own, 0),
+        tl.gather(found, own, 0), names, find_padding(sorted_weights, local, tokens, K), UNIT,
+        UNITS, BLOCKS,
+    )  # fmt: skip
+    if program == 0:
+        write_totals(totals, sorted_weights, tl.sum(padded, 0), local)
+
+
+@triton.jit
 def place_chunks(
-    topk_ids, topk_weights, expert_mask, num_local_tokens, counts, starts, planes,
+    topk_ids, topk_weights, expert_mask, num_local_tokens, counts, planes,
     sorted_ids, sorted_weights, block_experts, totals, moe_buf,
     tokens, chunks, stride, id_token_stride, id_slot_stride, weight_token_stride,
     weight_slot_stride,
@@ -252,7 +269,7 @@ def place_chunks(
     enabled = find_enabled(expert_mask, experts, E)
     if program < chunks:
         if not EARLY:
-            found, before = add_up(counts, starts, chunks, program, BITS, ROWS)
+            found, before = add_up(counts, chunks, program, BITS, ROWS)
         pairs, ids, known = read_experts(
             topk_ids, program * TILES * TILE, tokens, local, id_token_stride, id_slot_stride, K, E,
             ID_ROWS, WIDE, TILES * TILE,
@@ -265,7 +282,7 @@ def place_chunks(
         planes += program * TILES
         if EARLY:
             words = load_planes(planes, stride, TILES, BITS)
-            found, before = add_up(counts, starts, chunks, program, BITS, ROWS)
+            found, before = add_up(counts, chunks, program, BITS, ROWS)
         ranks = rank_pairs(ids, planes, stride, words, BITS)
         padded = pad_up(tl.where(enabled, found, 0), UNIT)
         starting = tl.where(enabled, tl.cumsum(padded, 0) - padded + before, -1)
@@ -273,18 +290,9 @@ def place_chunks(
         written = known & (first >= 0)
         write_pairs(sorted_ids, sorted_weights, first + ranks, pairs, weights, written, K)
     else:
-        found, before = add_up(counts, starts, chunks, 0, BITS, ROWS)
-        found = tl.where(enabled, found, 0)
-        padded = pad_up(found, UNIT)
-        begins = tl.cumsum(padded, 0) - padded
-        own = (program - chunks) * EACH + tl.arange(0, EACH)
-        names = own
-        if expert_mask is not None:
-            names = tl.gather(tl.cumsum(enabled.to(tl.int32), 0), own, 0) - 1
-        write_padding(
-            sorted_ids, sorted_weights, block_experts, tl.gather(begins, own, 0),
-            tl.gather(found, own, 0), names,
-            find_padding(sorted_weights, local, tokens, K), UNIT, UNITS, BLOCKS,
+        found, before = add_up(counts, chunks, 0, BITS, ROWS)
+        pad_experts(
+            tl.where(enabled, found, 0), enabled, program - chunks, sorted_ids, sorted_weights,
+            block_experts, totals, local, tokens, K, UNIT, UNITS, EACH, BLOCKS,
+            expert_mask is not None,
         )  # fmt: skip
-        if program == chunks:
-            write_totals(totals, sorted_weights, tl.sum(padded, 0), local)

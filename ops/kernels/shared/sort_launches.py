@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from rocmoe.ops.kernels.shared.sort_kernels import (
     scan_counts,
     sort_at_once,
 )
+from rocmoe.ops.kernels.shared.sort_reordered import place_in_order
 
 TILE = 32
 #: Elements of moe_buf that a program fills, and the blocks that it names at a time.
@@ -94,6 +95,16 @@ class Sort:
             **self.inputs(),
         }
 
+    def ids(self) -> dict[str, Any]:
+        """The ids, as a kernel that writes the outputs reads them."""
+        token_stride, slot_stride = self.topk_ids.stride()
+        return {
+            "topk_ids": self.topk_ids,
+            "id_token_stride": token_stride,
+            "id_slot_stride": slot_stride,
+            "ID_ROWS": not is_packed(self.topk_ids),
+        }
+
     def inputs(self) -> dict[str, Any]:
         """The arguments of every kernel that reads ids."""
         reach = max(reach_of(self.topk_ids), reach_of(self.topk_weights))
@@ -135,15 +146,11 @@ def run_at_once(variant: Variant, sort: Sort) -> None:
     tiles = min(variant["tiles"], triton.next_power_of_2(max(1, triton.cdiv(sort.pairs, TILE))))
     slabs = triton.cdiv(sort.pairs, tiles * TILE)
     each = variant["experts"]
-    token_stride, slot_stride = sort.topk_ids.stride()
     launch(
         sort_at_once,
         (triton.cdiv(sort.num_experts, each) + sort.fillers,),
         **sort.outputs(),
-        topk_ids=sort.topk_ids,
-        id_token_stride=token_stride,
-        id_slot_stride=slot_stride,
-        ID_ROWS=not is_packed(sort.topk_ids),
+        **sort.ids(),
         slabs=slabs,
         HALF=sort.bits // 2,
         TILES=tiles,
@@ -157,11 +164,12 @@ def run_at_once(variant: Variant, sort: Sort) -> None:
 class Counts:
     """What is known of the pairs of each chunk of `tiles` tiles.
 
-    counts i16 [chunks, experts]; planes i32 [1 + bits, chunks * tiles]: see `sort_pairs.tally`.
+    counts i16 [chunks, experts]; planes i32 [1 + bits, chunks * tiles], or None where they are not
+    kept: see `sort_pairs.tally`.
     """
 
     counts: Any
-    planes: Any
+    planes: Any | None
     chunks: int
     tiles: int
 
@@ -174,47 +182,92 @@ class Counts:
         }
 
 
-def allocate_counts(pairs: int, tiles: int, bits: int, device: Any) -> Counts:
+def allocate_counts(sort: Sort, tiles: int, keep_planes: bool) -> Counts:
     """Room for the counts of pairs in chunks of so many tiles, unwritten."""
     import torch
 
-    chunks = max(1, triton.cdiv(pairs, tiles * TILE))
+    chunks, device = max(1, triton.cdiv(sort.pairs, tiles * TILE)), sort.topk_ids.device
+    planes = None
+    if keep_planes:
+        shape = (1 + sort.bits, chunks * tiles)
+        planes = torch.empty(shape, dtype=torch.int32, device=device)
     return Counts(
-        counts=torch.empty((chunks, 2**bits), dtype=torch.int16, device=device),
-        planes=torch.empty((1 + bits, chunks * tiles), dtype=torch.int32, device=device),
+        counts=torch.empty((chunks, 2**sort.bits), dtype=torch.int16, device=device),
+        planes=planes,
         chunks=chunks,
         tiles=tiles,
     )
 
 
-def run_in_chunks(variant: Variant, sort: Sort) -> None:
-    """Two launches, or three with a scan. Parameters: tiles a chunk; experts and chunks that a scan
-    takes at once; experts whose padding a program writes; warps of each launch.
+def run_counted(variant: Variant, sort: Sort) -> None:
+    """Two launches. Parameters: tiles a chunk; experts whose padding a program writes; warps of
+    each launch; whether pairs are read before counts.
     """
-    known = allocate_counts(sort.pairs, variant["tiles"], sort.bits, sort.topk_ids.device)
-    token_stride, slot_stride = sort.topk_ids.stride()
+    known = count_pairs(variant, sort, keep_planes=True)
+    launch(
+        place_chunks,
+        place_grid(variant, sort, known),
+        **sort.outputs(),
+        **sort.ids(),
+        **known.arguments(),
+        chunks=known.chunks,
+        BITS=sort.bits,
+        TILES=known.tiles,
+        ROWS=triton.next_power_of_2(known.chunks),
+        EARLY=bool(variant["early"]),
+        EACH=variant["experts"],
+        num_warps=variant["place_warps"],
+    )
+
+
+def run_scanned(variant: Variant, sort: Sort) -> None:
+    """Three launches. Parameters: tiles a chunk; experts and chunks that a scan takes at once;
+    experts whose padding a program writes; pairs that the lanes of a placing program load at once,
+    4 each; warps of each launch.
+    """
+    known = count_pairs(variant, sort, keep_planes=False)
+    pairs, line = known.tiles * TILE, variant["line"]
+    launch(
+        place_in_order,
+        place_grid(variant, sort, known),
+        **sort.outputs(),
+        **sort.ids(),
+        counts=known.counts,
+        starts=scan_pairs(variant, sort, known),
+        chunks=known.chunks,
+        BITS=sort.bits,
+        LOG=pairs.bit_length() - 1,
+        LINE=line,
+        IN_LANE=(4 * max(1, pairs // line)).bit_length() - 1,
+        EACH=variant["experts"],
+        num_warps=variant["place_warps"],
+    )
+
+
+def count_pairs(variant: Variant, sort: Sort, keep_planes: bool) -> Counts:
+    """The launch that counts the pairs of each chunk."""
+    known = allocate_counts(sort, variant["tiles"], keep_planes)
+    ids = sort.ids()
     launch(
         count_chunks,
         (known.chunks,),
         **sort.inputs(),
         **known.arguments(),
         topk_ids=sort.topk_ids,
-        token_stride=token_stride,
-        slot_stride=slot_stride,
+        token_stride=ids["id_token_stride"],
+        slot_stride=ids["id_slot_stride"],
+        ROWS=ids["ID_ROWS"],
         HALF=sort.bits // 2,
-        ROWS=not is_packed(sort.topk_ids),
         TILES=known.tiles,
         num_warps=variant["count_warps"],
     )
-    place_pairs(variant, sort, known, scan_pairs(variant, sort, known))
+    return known
 
 
-def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any | None:
-    """i32 [chunks + 1, experts], the pairs before each chunk and all; None for variants without."""
+def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any:
+    """The launch that makes i32 [chunks + 1, experts]: the pairs before each chunk, and all."""
     import torch
 
-    if variant.name != "scanned":
-        return None
     experts = 2**sort.bits
     starts = torch.empty(
         (known.chunks + 1, experts), dtype=torch.int32, device=sort.topk_ids.device
@@ -227,41 +280,21 @@ def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any | None:
         starts=starts,
         chunks=known.chunks,
         BITS=sort.bits,
-        ROWS=variant["scan_chunks"],
+        ROWS=min(variant["scan_chunks"], max(2, triton.next_power_of_2(known.chunks))),
         EXPERTS=width,
         num_warps=variant["scan_warps"],
     )
     return starts
 
 
-def place_pairs(variant: Variant, sort: Sort, known: Counts, starts: Any | None) -> None:
-    """Write the outputs. Parameters: experts whose padding a program writes, warps, whether pairs
-    are read before counts.
-    """
-    each = variant["experts"]
-    token_stride, slot_stride = sort.topk_ids.stride()
-    launch(
-        place_chunks,
-        (known.chunks + triton.cdiv(sort.num_experts, each) + sort.fillers,),
-        **sort.outputs(),
-        **known.arguments(),
-        topk_ids=sort.topk_ids,
-        starts=starts,
-        chunks=known.chunks,
-        id_token_stride=token_stride,
-        id_slot_stride=slot_stride,
-        ID_ROWS=not is_packed(sort.topk_ids),
-        BITS=sort.bits,
-        TILES=known.tiles,
-        ROWS=1 if starts is not None else triton.next_power_of_2(known.chunks),
-        EARLY=bool(variant["early"]),
-        EACH=each,
-        num_warps=variant["place_warps"],
-    )
+def place_grid(variant: Variant, sort: Sort, known: Counts) -> tuple[int]:
+    """Programs that place chunks, those that write padding, and those that fill moe_buf."""
+    padders = int(triton.cdiv(sort.num_experts, variant["experts"]))
+    return (known.chunks + padders + sort.fillers,)
 
 
-RUNNERS: Mapping[str, Any] = {
+RUNNERS: Mapping[str, Callable[[Variant, Sort], None]] = {
     "at_once": run_at_once,
-    "counted": run_in_chunks,
-    "scanned": run_in_chunks,
+    "counted": run_counted,
+    "scanned": run_scanned,
 }

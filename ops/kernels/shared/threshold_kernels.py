@@ -80,43 +80,19 @@ def fold(numbers, DEPTH: tl.constexpr, WAVES: tl.constexpr, LANES: tl.constexpr)
     return tl.sum(tl.reshape(numbers, [DEPTH, WAVES, LANES]), 0)
 
 
-@triton.jit(do_not_specialize=["top_k", "few"])
-def sift_rows(
-    probs,
-    top_k,
-    top_p,
-    listed,
-    lengths,
-    told,
-    V,
-    row_stride,
-    column_stride,
-    top_k_stride,
-    top_p_stride,
-    few,
-    BY_RANK: tl.constexpr,
-    BY_MASS: tl.constexpr,
-    SEQUENTIAL: tl.constexpr,
-    RANK_PER_ROW: tl.constexpr,
-    MASS_PER_ROW: tl.constexpr,
-    WIDE: tl.constexpr,
-    SAMPLE: tl.constexpr,
-    PARTS: tl.constexpr,
-    WAVES: tl.constexpr,
-    LANES: tl.constexpr,
-    DEPTH: tl.constexpr,
-    ROOM: tl.constexpr,
-):
+@triton.jit
+def sift(
+    places, lists, V, column_stride, part, k, p, few,
+    BY_RANK: tl.constexpr, BY_MASS: tl.constexpr, SEQUENTIAL: tl.constexpr, WIDE: tl.constexpr,
+    SAMPLE: tl.constexpr, PARTS: tl.constexpr, WAVES: tl.constexpr, LANES: tl.constexpr,
+    DEPTH: tl.constexpr, ROOM: tl.constexpr,
+):  # fmt: skip
     """List the keys of a part of a row that lie in the brackets, and sum those that lie above.
 
-    A list a wave, so that waves need not wait for each other; of ROOM keys, as far as they fit.
-    listed: int32 [rows, PARTS, WAVES, ROOM]; lengths: int32 [rows, PARTS, WAVES].
+    lists: int32 [WAVES, ROOM], one a wave, so that waves need not wait for each other; of ROOM
+    keys, as far as they fit.  Returns mass and number of the keys above both brackets, and of those
+    between them, each lane's [WAVES, LANES]; the lists' lengths [WAVES]; and the two brackets.
     """
-    row = (tl.program_id(0) // PARTS).to(tl.int64)
-    part = tl.program_id(0) % PARTS
-    k = load_rank(top_k, row, top_k_stride, V, RANK_PER_ROW)
-    p = load_mass(top_p, row, top_p_stride, MASS_PER_ROW)
-    places = probs + row * row_stride
     size: tl.constexpr = DEPTH * WAVES * LANES
     at = tl.arange(0, size)
     # The compiler must not see that columns are contiguous: then a lane would hold neighbours in
@@ -128,8 +104,6 @@ def sift_rows(
     low, high, second_low, second_high = bracket_both(
         sample, SAMPLE / V.to(tl.float32), k, p, few, SEQUENTIAL, BY_RANK, BY_MASS
     )
-    waves = tl.arange(0, WAVES)
-    lists = listed + (row * PARTS + part) * WAVES * ROOM
     wave_start = at // LANES % WAVES * ROOM
     count = tl.zeros([WAVES, LANES], tl.int32)
     mass = tl.zeros([WAVES, LANES], tl.float32)
@@ -157,8 +131,54 @@ def sift_rows(
         tl.store(lists + wave_start + slots, keys, mask=inside & (slots < ROOM))
         length += tl.sum(found, 1)
     padding = length[:, None] + tl.arange(0, VECTOR)[None, :]
-    lists += waves[:, None] * ROOM
-    tl.store(lists + padding, tl.zeros([WAVES, VECTOR], tl.int32), mask=padding < ROOM)
+    ends = lists + tl.arange(0, WAVES)[:, None] * ROOM
+    tl.store(ends + padding, tl.zeros([WAVES, VECTOR], tl.int32), mask=padding < ROOM)
+    sums = mass, count, between_mass, between_count
+    return sums, length, low, high, second_low, second_high
+
+
+@triton.jit(do_not_specialize=["top_k", "few"])
+def sift_rows(
+    probs,
+    top_k,
+    top_p,
+    listed,
+    lengths,
+    told,
+    V,
+    row_stride,
+    column_stride,
+    top_k_stride,
+    top_p_stride,
+    few,
+    BY_RANK: tl.constexpr,
+    BY_MASS: tl.constexpr,
+    SEQUENTIAL: tl.constexpr,
+    RANK_PER_ROW: tl.constexpr,
+    MASS_PER_ROW: tl.constexpr,
+    WIDE: tl.constexpr,
+    SAMPLE: tl.constexpr,
+    PARTS: tl.constexpr,
+    WAVES: tl.constexpr,
+    LANES: tl.constexpr,
+    DEPTH: tl.constexpr,
+    ROOM: tl.constexpr,
+):
+    """`sift` the parts of rows, a program each.
+
+    listed: int32 [rows, PARTS, WAVES, ROOM]; lengths: int32 [rows, PARTS, WAVES].
+    """
+    row = (tl.program_id(0) // PARTS).to(tl.int64)
+    part = tl.program_id(0) % PARTS
+    k = load_rank(top_k, row, top_k_stride, V, RANK_PER_ROW)
+    p = load_mass(top_p, row, top_p_stride, MASS_PER_ROW)
+    sums, length, low, high, second_low, second_high = sift(
+        probs + row * row_stride, listed + (row * PARTS + part) * WAVES * ROOM, V, column_stride,
+        part, k, p, few, BY_RANK, BY_MASS, SEQUENTIAL, WIDE, SAMPLE, PARTS, WAVES, LANES, DEPTH,
+        ROOM,
+    )  # fmt: skip
+    mass, count, between_mass, between_count = sums
+    waves = tl.arange(0, WAVES)
     tl.store(lengths + (row * PARTS + part) * WAVES + waves, length)
     told += row * (FIELDS * PARTS) + part
     tl.store(told, tl.sum(mass, None).to(tl.int32, bitcast=True))
@@ -184,6 +204,41 @@ def add_parts(places, PARTS: tl.constexpr, WANTED: tl.constexpr, COUNTED: tl.con
     if WANTED and COUNTED:
         count = tl.sum(tl.load(places + PARTS + parts), 0)
     return mass, count
+
+
+@triton.jit
+def settle(
+    places, V, column_stride, lists, length, low, high, second_low, second_high, mass, count,
+    between_mass, between_count, k, p, BY_RANK: tl.constexpr, BY_MASS: tl.constexpr,
+    SEQUENTIAL: tl.constexpr, WIDE: tl.constexpr, LISTS_A_ROW: tl.constexpr, ROOM: tl.constexpr,
+    CHUNK: tl.constexpr,
+):  # fmt: skip
+    """A row's threshold and the mass that it keeps, of its lists, or of the row if they mislead.
+
+    lists: int32 [LISTS_A_ROW, ROOM]; length: theirs, [LISTS_A_ROW].
+    """
+    longest = tl.max(length, 0)
+    threshold = high
+    total = 0.0
+    right = False
+    if longest <= ROOM:
+        threshold, total, right = find_threshold(
+            0, lists, ROOM, longest, length, low, high, second_low, second_high, mass, count,
+            between_mass, between_count, k, p, BY_RANK, BY_MASS, SEQUENTIAL, LISTS, WIDE,
+            LISTS_A_ROW, CHUNK,
+        )  # fmt: skip
+    elif (low + 1 == second_high) & (not SEQUENTIAL):
+        # All keys in the bracket are equal, however many.
+        number = tl.sum(length, 0)
+        total = mass + number.to(tl.float32) * to_values(high)
+        right = holds(mass, count, k, p, BY_RANK, BY_MASS)
+        right = right & (not holds(total, count + number, k, p, BY_RANK, BY_MASS))
+    if not right:
+        threshold, total, right = find_threshold(
+            0, places, column_stride, V, length, low, high, low, second_high, 0.0, 0, 0.0, 0, k, p,
+            BY_RANK, BY_MASS, SEQUENTIAL, ROW, WIDE, LISTS_A_ROW, CHUNK,
+        )  # fmt: skip
+    return threshold, total
 
 
 @triton.jit(do_not_specialize=["top_k"])
@@ -220,33 +275,17 @@ def settle_rows(
     p = load_mass(top_p, row, top_p_stride, MASS_PER_ROW)
     told += row * FIELDS * PARTS
     length = tl.load(lengths + row * LISTS_A_ROW + tl.arange(0, LISTS_A_ROW))
-    longest = tl.max(length, 0)
     mass, count = add_parts(told, PARTS, True, BY_RANK)
     between_mass, between_count = add_parts(told + 2 * PARTS, PARTS, SEQUENTIAL, True)
     low = tl.load(told + 4 * PARTS)
     high = tl.load(told + 5 * PARTS)
     second_low = tl.load(told + 6 * PARTS)
     second_high = tl.load(told + 7 * PARTS)
-    threshold = high
-    total = 0.0
-    right = False
-    if longest <= ROOM:
-        threshold, total, right = find_threshold(
-            0, listed + row * LISTS_A_ROW * ROOM, ROOM, longest, length, low, high, second_low,
-            second_high, mass, count, between_mass, between_count, k, p, BY_RANK, BY_MASS,
-            SEQUENTIAL, LISTS, WIDE, LISTS_A_ROW, CHUNK,
-        )  # fmt: skip
-    elif (low + 1 == second_high) & (not SEQUENTIAL):
-        # All keys in the bracket are equal, however many.
-        number = tl.sum(length, 0)
-        total = mass + number.to(tl.float32) * to_values(high)
-        right = holds(mass, count, k, p, BY_RANK, BY_MASS)
-        right = right & (not holds(total, count + number, k, p, BY_RANK, BY_MASS))
-    if not right:
-        threshold, total, right = find_threshold(
-            0, probs + row * row_stride, column_stride, V, length, low, high, low, second_high, 0.0,
-            0, 0.0, 0, k, p, BY_RANK, BY_MASS, SEQUENTIAL, ROW, WIDE, LISTS_A_ROW, CHUNK,
-        )  # fmt: skip
+    threshold, total = settle(
+        probs + row * row_stride, V, column_stride, listed + row * LISTS_A_ROW * ROOM, length, low,
+        high, second_low, second_high, mass, count, between_mass, between_count, k, p, BY_RANK,
+        BY_MASS, SEQUENTIAL, WIDE, LISTS_A_ROW, ROOM, CHUNK,
+    )  # fmt: skip
     tl.store(settled + row * 2, threshold)
     tl.store(settled + row * 2 + 1, total.to(tl.int32, bitcast=True))
 

@@ -16,6 +16,7 @@ from rocmoe.ops.kernels.shared.threshold_kernels import (
     sift_rows,
     write_rows,
 )
+from rocmoe.ops.kernels.shared.threshold_whole import renormalise_whole_rows
 
 
 def renormalise(
@@ -48,9 +49,37 @@ def renormalise(
         warps = max(1, min(variant["most_warps"], width // variant["columns_a_warp"]))
         launch(renormalise_rows, (rows,), renorm_probs=renorm_probs, BLOCK=width,
                num_warps=warps, **shared)  # fmt: skip
+    elif variant.name == "whole":
+        _launch_whole(variant, renorm_probs, shared)
     else:
         _launch_in_parts(variant, renorm_probs, shared)
     return renorm_probs
+
+
+def _launch_whole(variant: Variant, renorm_probs: Any, shared: dict[str, Any]) -> None:
+    import torch
+
+    rows, vocabulary = renorm_probs.shape
+    warps = variant["warps"]
+    lanes = _find_lanes(renorm_probs)
+    room = (rows, variant["room"])
+    launch(
+        renormalise_whole_rows,
+        (rows,),
+        listed=torch.empty(room, dtype=torch.int32, device=renorm_probs.device),
+        renorm_probs=renorm_probs,
+        few=_choose_few(variant, vocabulary),
+        SAMPLE=variant["sample"],
+        WAVES=warps,
+        LANES=lanes,
+        DEPTH=_choose_depth(variant["depth"], lanes, shared["SEQUENTIAL"]),
+        ROOM=variant["room"] // warps,
+        SLOTS=variant["held"] // warps,
+        CHUNK=max(variant["tile"] // warps, 4),
+        BLOCK=variant["block"],
+        num_warps=warps,
+        **shared,
+    )
 
 
 def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]) -> None:
@@ -60,7 +89,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
     parts, waves = variant["parts"], variant["sift_warps"]
     lists = parts * waves
     room = variant["room"] // lists
-    lanes = 64 if find_arch(renorm_probs).startswith("gfx9") else 32
+    lanes = _find_lanes(renorm_probs)
     listed, lengths, told, settled = (
         torch.empty((rows, count), dtype=torch.int32, device=renorm_probs.device)
         for count in (lists * room, lists, FIELDS.value * parts, 2)
@@ -69,7 +98,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
     launch(
         sift_rows,
         (rows * parts,),
-        few=variant["room"] * variant["sample"] // vocabulary // 8,
+        few=_choose_few(variant, vocabulary),
         SAMPLE=variant["sample"],
         WAVES=waves,
         LANES=lanes,
@@ -98,6 +127,16 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         num_warps=variant["write_warps"],
         **{name: shared[name] for name in places},
     )
+
+
+def _find_lanes(tensor: Any) -> int:
+    return 64 if find_arch(tensor).startswith("gfx9") else 32
+
+
+def _choose_few(variant: Variant, vocabulary: int) -> int:
+    """Sampled keys that stand for an eighth of what a row's lists have room for."""
+    few: int = variant["room"] * variant["sample"] // vocabulary // 8
+    return few
 
 
 def _choose_depth(depth: int, lanes: int, sequential: bool) -> int:

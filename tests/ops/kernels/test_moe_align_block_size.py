@@ -24,7 +24,7 @@ SPEC = load_op("moe_align_block_size")
 WAYS = {
     "at_once": {"tiles": 1, "experts": 2, "warps": 1},
     "counted": {"tiles": 1, "experts": 4, "count_warps": 1, "place_warps": 1, "early": 1},
-    "scanned": {"tiles": 2, "experts": 8, "count_warps": 2, "place_warps": 2, "early": 0,
+    "scanned": {"tiles": 2, "experts": 8, "count_warps": 2, "place_warps": 2, "line": 16,
                 "scan_experts": 8, "scan_chunks": 2, "scan_warps": 2},
 }  # fmt: skip
 

@@ -8,8 +8,9 @@ from rocmoe.ops.core.device import Device, parse_device
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.launch import recording, simulating
 from rocmoe.ops.core.spec import load_op
+from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.gcn.assembly import read_metadata, read_program
-from rocmoe.ops.kernels.qk_norm_rope import MOST_CHUNKS, choose_chunk, qk_norm_rope
+from rocmoe.ops.kernels.qk_norm_rope import MOST_CHUNKS, VARIANTS, choose_chunk, qk_norm_rope
 from rocmoe.profiles.examination import examine
 
 SPEC = load_op("qk_norm_rope")
@@ -38,6 +39,43 @@ def test_passes_the_judge_strictly_in_the_simulator(row):
     case = SPEC.check_case(parse_case(WORDS.format(*row)))
     verdict = examine(SPEC, case, TRITON, parse_device("sim:gfx942"), strict=True).verdict
     assert verdict.ok, (verdict.failed, verdict.findings[:3])
+
+
+#: Of module scope, since a table is remembered by its identity.
+TWICE = (Variant("twice", "for a test", parameters={"elements": 512, "num_warps": 2}),)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (5, 3, 1, 256, 64, "bf16", "true", "random", "scaled_heads", "contiguous"),
+        (3, 4, 2, 128, 32, "fp16", "true", "last", "normal", "strided"),
+        (3, 2, 1, 80, 14, "fp32", "true", "random", "nan_heads", "offset"),
+        (2, 3, 1, 256, 64, "bf16", "false", "random", "large", "strided"),
+        (3, 2, 2, 96, 56, "bf16", "false", "repeated", "normal", "contiguous"),
+        (2, 2, 1, 64, 64, "bf16", "true", "random", "normal", "contiguous"),
+    ],
+)
+def test_heads_loaded_whole_and_in_part_again_pass_the_judge(row, monkeypatch):
+    monkeypatch.setitem(qk_norm_rope.__globals__, "VARIANTS", TWICE)
+    case = SPEC.check_case(parse_case(WORDS.format(*row)))
+    verdict = examine(SPEC, case, TRITON, parse_device("sim:gfx942"), strict=True).verdict
+    assert verdict.ok, (verdict.failed, verdict.findings[:3])
+
+
+@pytest.mark.parametrize(
+    ("arch", "times", "neox", "wanted"),
+    [
+        ("sm90", 4, 1, "twice"),
+        ("sm90", 2, 1, "rows"),
+        ("sm90", 4, 0, "rows"),
+        ("gfx942", 4, 1, "rows"),
+    ],
+)
+def test_what_is_rotated_is_loaded_again_where_it_is_a_small_part(arch, times, neox, wanted):
+    for heads in (36, 36 * 1024):
+        found = choose(VARIANTS, arch, heads=heads, D=256, times=times, neox=neox)
+        assert found.name == wanted
 
 
 def make_inputs(tokens, num_heads_q, num_heads_kv, head_dim, rotary_dim=None, **more):
@@ -88,6 +126,21 @@ def test_one_launch_turns_heads_without_lds(arch, changes):
 def test_chunks_are_as_wide_as_what_is_rotated_unless_there_were_many(kept, rotated, wanted):
     assert choose_chunk(kept, rotated) == wanted
     assert kept <= MOST_CHUNKS * wanted
+
+
+@pytest.mark.parametrize("arch", ["gfx90a", "gfx942", "gfx950"])
+def test_a_head_that_is_loaded_twice_keeps_its_vectors(arch, monkeypatch):
+    monkeypatch.setitem(qk_norm_rope.__globals__, "VARIANTS", TWICE)
+    with recording(arch) as launches:
+        qk_norm_rope(**make_inputs(512, 32, 2, 256, rotary_dim=64))
+    (launch,) = launches
+    (metadata,) = read_metadata(launch.compiled.assembly)
+    assert metadata.vgpr_spill_count == metadata.private_segment_fixed_size == 0
+    program = read_program(launch.compiled.assembly)
+    words = [each.mnemonic for each in program.body(program.kernel())]
+    narrow = [word for word in words if word.endswith(("_store_short", "_store_dword"))]
+    assert any(word.endswith("_store_dwordx2") for word in words)
+    assert len(narrow) <= 4  # both halves of what is rotated, of queries and of keys
 
 
 class Listener:

@@ -1,4 +1,6 @@
-"""Several kernels in a row, which all three renormalisation ops share, on rows made short."""
+"""What all three renormalisation ops do with long rows, on rows made short."""
+
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,13 +10,15 @@ import torch  # noqa: E402
 
 from rocmoe.ops.core.case import parse_case  # noqa: E402
 from rocmoe.ops.core.device import Device, parse_device  # noqa: E402
+from rocmoe.ops.core.guard import poisoned_allocations  # noqa: E402
 from rocmoe.ops.core.implementation import Implementation  # noqa: E402
 from rocmoe.ops.core.inputs import draw_inputs  # noqa: E402
 from rocmoe.ops.core.launch import recording, simulating  # noqa: E402
-from rocmoe.ops.core.simulator import Simulator  # noqa: E402
+from rocmoe.ops.core.simulator import CHECKS, Simulator, Watch  # noqa: E402
 from rocmoe.ops.core.spec import load_op  # noqa: E402
-from rocmoe.ops.core.variants import Variant  # noqa: E402
+from rocmoe.ops.core.variants import Variant, choose  # noqa: E402
 from rocmoe.ops.gcn.assembly import read_metadata, read_program  # noqa: E402
+from rocmoe.ops.kernels import top_k_renorm_probs, top_p_renorm_probs  # noqa: E402
 from rocmoe.ops.kernels.shared.threshold_launches import renormalise  # noqa: E402
 from rocmoe.ops.kernels.top_k_top_p_renorm_probs import (  # noqa: E402
     VARIANTS,
@@ -24,18 +28,28 @@ from rocmoe.profiles.examination import examine  # noqa: E402
 
 SPEC = load_op("top_k_top_p_renorm_probs")
 SIMULATOR = parse_device("sim:gfx942")
-SHORT = {"parts": 2, "room": 1024, "sample": 256, "depth": 4, "tile": 256, "sift_warps": 2,
-         "settle_warps": 2, "block": 256, "write_warps": 1}  # fmt: skip
+SHORT = {
+    "parts": {"parts": 2, "room": 1024, "sample": 256, "depth": 4, "tile": 256, "sift_warps": 2,
+              "settle_warps": 2, "block": 256, "write_warps": 1},
+    "whole": {"warps": 2, "room": 1024, "held": 512, "sample": 256, "depth": 4, "tile": 256,
+              "block": 256},
+}  # fmt: skip
 
 
-def in_parts(**changed):
-    """The op by several kernels, with parameters for short rows."""
-    table = (Variant("parts", "for a test", parameters={**SHORT, **changed}),)
+@cache
+def make_table(name, **changed):
+    """Kept for good, since a table is remembered by its identity."""
+    return (Variant(name, "for a test", parameters={**SHORT[name], **changed}),)
 
-    def filter_in_parts(probs, top_k, top_p, filter_apply_order):
+
+def on_short_rows(name, **changed):
+    """The op by a variant for long rows, with parameters for short ones."""
+
+    def filter_rows(probs, top_k, top_p, filter_apply_order):
+        table = make_table(name, **changed)
         return renormalise(table, probs, top_k, top_p, filter_apply_order == "top_k_first")
 
-    return Implementation("top_k_top_p_renorm_probs", "triton", filter_in_parts)
+    return Implementation("top_k_top_p_renorm_probs", "triton", filter_rows)
 
 
 def judge(implementation, words):
@@ -67,14 +81,47 @@ WORDS = "B={},V={}:fp32:top_k={},top_p={},filter_apply_order={}:{}:{}"
     ],
 )
 def test_several_kernels_pass_the_judge_strictly(row):
-    assert judge(in_parts(), WORDS.format(*row)) == []
+    assert judge(on_short_rows("parts"), WORDS.format(*row)) == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (3, 2000, 50, 0.9, "joint", "normal", "contiguous"),
+        (3, 1000, 300, 0.9, "joint", "bf16_ties", "contiguous"),
+        (3, 2000, 900, 0.7, "top_k_first", "normal", "strided"),
+        (3, 600, 20, 0.9, "top_k_first", "zero_rows", "offset"),
+        (4, 600, "per_row", "per_row", "top_k_first", "zipf", "contiguous"),
+    ],
+)
+def test_one_kernel_for_long_rows_passes_the_judge_strictly(row):
+    assert judge(on_short_rows("whole"), WORDS.format(*row)) == []
 
 
 @pytest.mark.parametrize("order", ["joint", "top_k_first"])
 @pytest.mark.parametrize("pattern", ["normal", "bf16_ties", "tie_classes"])
 def test_a_list_without_room_is_replaced_by_the_row(order, pattern):
     words = WORDS.format(2, 600, 100, 0.8, order, pattern, "contiguous")
-    assert judge(in_parts(room=16), words) == []
+    assert judge(on_short_rows("parts", room=16), words) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "held", "room"),
+    [("top_k_first", 8, 1024), ("joint", 16, 16)],
+    ids=["searched in memory", "replaced by the row"],
+)
+def test_one_kernel_serves_lists_too_long_for_registers(order, held, room):
+    words = WORDS.format(2, 2000, 900, 0.9, order, "normal", "contiguous")
+    assert judge(on_short_rows("whole", held=held, room=room), words) == []
+
+
+def test_one_kernel_reads_nothing_that_is_not_listed_yet():
+    simulator = Simulator("gfx942", Watch(CHECKS))
+    probs = torch.from_numpy(draw_row("normal", 1000))
+    with simulating(simulator), poisoned_allocations(0):
+        on_short_rows("whole").function(probs, 300, 0.9, "joint")
+    (launch,) = simulator.take()
+    assert not launch.faults
 
 
 @pytest.mark.parametrize(
@@ -102,7 +149,9 @@ def run_in_parts(probs, **parameters):
     """What the op gives by several kernels, and what the first was given."""
     spy = Spy("gfx942")
     with simulating(spy):
-        given = in_parts(**parameters).function(torch.from_numpy(probs), 10**6, 0.9, "joint")
+        given = on_short_rows("parts", **parameters).function(
+            torch.from_numpy(probs), 10**6, 0.9, "joint"
+        )
     return given.numpy(), spy.arguments
 
 
@@ -180,6 +229,29 @@ class Listener:
 
     def launch(self, compiled, grid, arguments, /):
         self.arguments = arguments
+
+
+@pytest.mark.parametrize(
+    ("arch", "rows", "wanted"),
+    [("sm90", 256, "whole"), ("sm90", 255, "parts"), ("gfx942", 256, "parts")],
+)
+def test_many_rows_that_are_not_long_take_one_launch(arch, rows, wanted):
+    for table in (VARIANTS, top_k_renorm_probs.VARIANTS, top_p_renorm_probs.VARIANTS):
+        assert choose(table, arch, B=rows, V=32000).name == wanted
+        assert choose(table, arch, B=rows, V=151936).name == "parts"
+
+
+@pytest.mark.parametrize("order", ["joint", "top_k_first"])
+@pytest.mark.parametrize("arch", ["gfx90a", "gfx950"])
+def test_one_kernel_for_long_rows_does_not_spill(arch, order):
+    (row,) = (each for each in VARIANTS if each.name == "whole")
+    table = make_table("whole", **row.parameters)
+    with recording(arch) as launches:
+        renormalise(table, torch.empty((256, 32000), device="meta"), 50, 0.9, order != "joint")
+    (launch,) = launches
+    (metadata,) = read_metadata(launch.compiled.assembly)
+    assert metadata.vgpr_spill_count == metadata.sgpr_spill_count == 0
+    assert metadata.private_segment_fixed_size == 0
 
 
 def test_no_rows_launch_nothing():
