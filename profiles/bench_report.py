@@ -180,19 +180,31 @@ def tell_measurements(artifact: Artifact) -> list[str]:
 
 
 def render_markdown(artifact: Artifact) -> str:
-    """The warm times of everything that passed as a Markdown table, for a document."""
+    """The times of everything that passed as a Markdown table, for a document.
+
+    With a column for the cache where something was measured cold.
+    """
     from tabulate import tabulate
 
+    whole = [
+        (result, [each for each in result.measurements or () if not each.stage])
+        for result in artifact.results
+        if result.status == "pass"
+    ]
+    cold = any(each.cache == "cold" for _, measurements in whole for each in measurements)
     rows = []
-    for result in artifact.results:
-        whole = [each for each in result.measurements or () if not each.stage]
-        warm = [each for each in whole if each.cache == "warm"]
-        if result.status == "pass" and warm:
-            times = [_find_time(warm, timer) for timer in ("graph", "wall", "kernel")]
-            shape = describe_shape(artifact, result.case)
-            floor, ratio, _ = _find_floors(warm)
-            rows.append([result.case.op, shape, result.selector, *times, floor, ratio])
-    return str(tabulate(rows, PUBLISHED, tablefmt="github", disable_numparse=True))
+    for result, measurements in whole:
+        for cache in ("warm", "cold"):
+            taken = [each for each in measurements if each.cache == cache]
+            if taken:
+                times = [_find_time(taken, timer) for timer in ("graph", "wall", "kernel")]
+                shape = describe_shape(artifact, result.case)
+                floor, ratio, _ = _find_floors(taken)
+                which = [cache] if cold else []
+                row = [result.case.op, shape, result.selector, *which, *times, floor, ratio]
+                rows.append(row)
+    headers = [*PUBLISHED[:3], *(["cache"] if cold else []), *PUBLISHED[3:]]
+    return str(tabulate(rows, headers, tablefmt="github", disable_numparse=True))
 
 
 def _list_timers(artifact: Artifact) -> list[str]:

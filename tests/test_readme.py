@@ -71,15 +71,15 @@ BENCHES = sorted((ROOT / "docs" / "artifacts").glob("bench-h100-*.json"))
 def test_the_times_are_those_of_the_committed_artifacts(path):
     artifact = read_artifact(path)
     assert "H100" in str(artifact.environment)
-    assert {result.status for result in artifact.results} == {"pass"}
+    assert {each.status for each in artifact.results if each.backend == "triton"} == {"pass"}
     assert render_markdown(artifact) in README
     assert f"](docs/artifacts/{path.name})" in README
 
 
 def test_there_is_an_artifact_for_every_table_of_times():
-    named = set(re.findall(r"\(docs/artifacts/(bench-h100-[a-z]+\.json)\)", README))
+    named = set(re.findall(r"\(docs/artifacts/(bench-h100-[a-z-]+\.json)\)", README))
     assert named == {path.name for path in BENCHES}
-    assert len(named) == 5
+    assert len(named) == 10
 
 
 def test_the_simulator_is_shown_by_its_findings():

@@ -18,7 +18,7 @@ def test_a_page_the_text_of_a_pull_request_and_figures_are_written(rocmoe, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "report: r.html", "report: r.md", "report: png/latency-qk_rmsnorm.png",
-        "report: png/roofline.png", "report: png/floor.png",
+        "report: png/latency-qk_norm_rope.png", "report: png/roofline.png", "report: png/floor.png",
     ]  # fmt: skip
     text = (tmp_path / "r.md").read_text()
     assert "| Mean TTFT (ms) | 20 | 15 | -25.0% | better |" in text
@@ -31,7 +31,7 @@ def test_a_page_the_text_of_a_pull_request_and_figures_are_written(rocmoe, tmp_p
 def test_the_text_is_printed_where_no_file_is_named(call_rocmoe):
     done = call_rocmoe("report", RUN)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("**INCONCLUSIVE** — 5 of 5 results pass, 1 op")
+    assert done.stdout.startswith("**INCONCLUSIVE** — 15 of 15 results pass, 2 ops")
     assert "rocmoe bench qk_rmsnorm" in done.stdout
 
 

@@ -45,6 +45,14 @@ def test_as_fast_as_a_floor_within_the_interval_is_ok(center):
     assert (measured.status, measured.reason) == ("ok", None)
 
 
+@pytest.mark.parametrize(("center", "status"), [(4.97, "ok"), (4.92, "invalid")])
+def test_a_floor_is_one_kernel_and_another_may_gain_a_hundredth(center, status):
+    """However narrow both intervals are."""
+    sampled = Sampled([center] * 30, 20, [])
+    exact = {"stream": Floor([[5.0] * 30], [20], "", 64, 16)}
+    assert make_measurement("graph", "warm", sampled, exact, STEADY).status == status
+
+
 def test_by_the_wall_timer_the_host_decides_so_that_nothing_is_invalid():
     assert measure(4.0, timer="wall").status == "ok"
 
