@@ -72,7 +72,7 @@ def test_strips_choose_what_single_logits_do(monkeypatch, row, rows, lanes, keys
 def test_a_sigmoid_of_infinity_is_found_in_either_half_of_a_word(monkeypatch, dtype):
     """Above other bits an infinity reads as NaN, and the rest of its strip is too low to be opened.
 
-    CDNA's maximum keeps such a NaN and CUDA's drops it, so that it takes a GPU of the latter to fail.
+    CDNA's maximum keeps such a NaN and CUDA's drops it, so that it takes a GPU of NVIDIA's to fail.
     """
     force(monkeypatch, "topk_sigmoid", "strips", rows=4, lanes=4, keys="int", warps=1)
     logits = torch.full((2, 64), -5.0, dtype=DTYPES[dtype])
