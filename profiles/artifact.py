@@ -40,6 +40,8 @@ VERSION = 5
 Status = Literal["pass", "fail", "error", "crash", "timeout", "refused", "unavailable"]
 Timer = Literal["graph", "events", "kernel", "wall"]
 Cache = Literal["cold", "warm"]
+#: In the order in which they are shown.
+CACHES: Final[tuple[Cache, ...]] = ("warm", "cold")
 MeasurementStatus = Literal["ok", "unverified", "throttled", "invalid", "refused"]
 
 

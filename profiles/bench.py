@@ -14,7 +14,7 @@ from rocmoe.ops.core.backend import Backend, load_backend, split_selector
 from rocmoe.ops.core.device import parse_device
 from rocmoe.ops.core.errors import RocmoeError, unknown
 from rocmoe.ops.core.spec import load_op
-from rocmoe.profiles.artifact import Artifact, Cache, Request, Timer
+from rocmoe.profiles.artifact import CACHES, Artifact, Request, Timer
 from rocmoe.profiles.bench_cases import Shapes, list_bench_cases
 from rocmoe.profiles.job import Job, Timing
 from rocmoe.profiles.measuring.efforts import load_effort
@@ -34,7 +34,6 @@ from rocmoe.profiles.validation import (
 )
 
 GPU_TIMERS: tuple[Timer, ...] = ("graph", "kernel", "wall")
-CACHES: tuple[Cache, ...] = ("warm", "cold")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rocmoe.ops.core.case import format_value
-from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, MeasurementStatus, Result
+from rocmoe.profiles.artifact import (
+    CACHES,
+    Artifact,
+    CaseRecord,
+    Measurement,
+    MeasurementStatus,
+    Result,
+)
 from rocmoe.profiles.hardware import Hardware, find_hardware, find_peak_share
 from rocmoe.profiles.measuring.measurement import find_ratio
 from rocmoe.profiles.measuring.statistics import estimate_median, find_median
@@ -194,7 +201,7 @@ def render_markdown(artifact: Artifact) -> str:
     cold = any(each.cache == "cold" for _, measurements in whole for each in measurements)
     rows = []
     for result, measurements in whole:
-        for cache in ("warm", "cold"):
+        for cache in CACHES:
             taken = [each for each in measurements if each.cache == cache]
             if taken:
                 times = [_find_time(taken, timer) for timer in ("graph", "wall", "kernel")]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 from rocmoe.ops.core.errors import unknown
 from rocmoe.ops.core.implementation import Implementation
 from rocmoe.ops.core.peer import PeerImplementation, PeerVariant, call_by
-from rocmoe.ops.core.peer_import import explain_import
+from rocmoe.ops.core.peer_import import explain_import, is_installed
 from rocmoe.ops.core.spec import OpSpec
 
 
@@ -29,10 +28,7 @@ class Library:
 
     def is_installed(self) -> bool:
         """Whether there is such a package, working or not; imports nothing."""
-        try:
-            return importlib.util.find_spec(self.module.partition(".")[0]) is not None
-        except ValueError:  # one in memory alone, without a spec
-            return True
+        return is_installed(self.module.partition(".")[0])
 
     def find_absence(self) -> str | None:
         """Why the library cannot be imported; imports it."""

@@ -6,6 +6,7 @@ Signatures decide, never version strings: forks and builds from source have thei
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,14 @@ def import_peer(module: str) -> Any:
     finally:
         for announce in _announce:
             announce("")
+
+
+def is_installed(package: str) -> bool:
+    """Whether there is such a package, working or not; imports nothing."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # one in memory alone, without a spec
+        return True
 
 
 def explain_import(module: str) -> str | None:

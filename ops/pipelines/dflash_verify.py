@@ -19,6 +19,7 @@ from rocmoe.ops.core.patterns.target_logits import PATTERNS
 from rocmoe.ops.core.pipeline import Pipeline, Stage
 from rocmoe.ops.core.spec import Argument, Cost, Inputs, OpSpec, Outputs, Param, Row
 from rocmoe.ops.families import dflash
+from rocmoe.ops.families.gating import ITEM_BYTES
 from rocmoe.ops.families.renorm import (
     ALL_TOKENS,
     TOP_K_PARAM,
@@ -46,8 +47,6 @@ TEMPERATURE_PARAM = Param("float", "0 is greedy; per_row draws a tensor of 0, .2
 
 #: Candidates of a sequence in z-lab/Qwen3-8B-DFlash-b16: the accepted token and 15 drafts.
 BLOCK_SIZE = 16
-
-_ITEM_BYTES = {"fp32": 4, "bf16": 2}
 
 
 def draw(case: Case, rng: np.random.Generator) -> Inputs:
@@ -122,14 +121,14 @@ def cost(case: Case) -> Cost:
     """One row of logits a sequence at least: none behind a rejection need be read."""
     batch, nodes, vocabulary = (case.sizes[size] for size in "BNV")
     small = batch * nodes * (8 + 4) + batch * (4 * 4)
-    logits = batch * vocabulary * _ITEM_BYTES[case.dtype]
+    logits = batch * vocabulary * ITEM_BYTES[case.dtype]
     return Cost(logits + small, batch * 8, 4 * batch * vocabulary)
 
 
 def cost_of_temperature(case: Case) -> Cost:
     """All logits read once, all probabilities written once."""
     elements = _count_elements(case)
-    return Cost(elements * _ITEM_BYTES[case.dtype], 4 * elements, 4 * elements)
+    return Cost(elements * ITEM_BYTES[case.dtype], 4 * elements, 4 * elements)
 
 
 def cost_of_filter(case: Case) -> Cost:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rocmoe.profiles.artifact import (
+    CACHES,
     Artifact,
     Cache,
     CaseRecord,
@@ -23,7 +24,6 @@ from rocmoe.profiles.tables.view import name_backends
 
 #: Floors by name, from the one that tells more.
 FLOORS = ("stream", "empty")
-CACHES: tuple[Cache, ...] = ("warm", "cold")
 
 
 @dataclass(frozen=True)

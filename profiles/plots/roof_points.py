@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.spec import list_declared, load_op
-from rocmoe.profiles.artifact import Artifact, Result
+from rocmoe.profiles.artifact import CACHES, Artifact, Result
 from rocmoe.profiles.hardware import Hardware, find_hardware, load_hardware
 from rocmoe.profiles.measuring.statistics import find_median
-from rocmoe.profiles.plots.curves import CACHES, choose_timer, find_measurement, label_series
+from rocmoe.profiles.plots.curves import choose_timer, find_measurement, label_series
 from rocmoe.profiles.profiling.diagnosis import Evidence, Roofline, find_roofline
 from rocmoe.profiles.suites import find_axis
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rocmoe.profiles.artifact import Cache, Result, Timer
+from rocmoe.profiles.artifact import CACHES, Cache, Result, Timer
 from rocmoe.profiles.bench_report import describe_case, find_varying
 from rocmoe.profiles.measuring.measurement import find_ratio
-from rocmoe.profiles.plots.curves import CACHES, choose_timer, find_measurement, label_series
+from rocmoe.profiles.plots.curves import choose_timer, find_measurement, label_series
 from rocmoe.profiles.plots.style import shorten_number
 from rocmoe.profiles.reporting.document import HeatCell, HeatMap, Section
 from rocmoe.profiles.reporting.machine import describe_machine

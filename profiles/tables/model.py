@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rocmoe.ops.core.case import format_value
 from rocmoe.ops.core.device import parse_device
-from rocmoe.profiles.artifact import Artifact, CaseRecord, Measurement, Result
+from rocmoe.profiles.artifact import CACHES, Artifact, CaseRecord, Measurement, Result
 from rocmoe.profiles.bench_report import COUNTED, describe_verdict, format_count, format_us
 from rocmoe.profiles.measuring.measurement import find_ratio
 from rocmoe.profiles.measuring.statistics import find_median
@@ -18,7 +18,6 @@ from rocmoe.profiles.measuring.timers import TIMERS
 from rocmoe.profiles.suites import find_axis
 from rocmoe.profiles.tables.table import Table
 
-CACHES = ("warm", "cold")
 #: What a simulator counts beside the times of others.
 COUNT = "instr/token"
 #: What stands around a time whose measurement is not ok, and what that says.

@@ -10,7 +10,15 @@ from pathlib import PurePath
 import msgspec
 
 from rocmoe.ops.core.errors import RocmoeError
-from rocmoe.profiles.artifact import Artifact, Cache, CaseRecord, Measurement, Result, Timer
+from rocmoe.profiles.artifact import (
+    CACHES,
+    Artifact,
+    Cache,
+    CaseRecord,
+    Measurement,
+    Result,
+    Timer,
+)
 from rocmoe.profiles.bench_report import describe_shape, tell_measurements
 from rocmoe.profiles.measuring.statistics import find_median
 from rocmoe.profiles.measuring.timers import TIMERS
@@ -127,9 +135,7 @@ def make_views(artifact: Artifact, form: Form, timers: Sequence[Timer] | None = 
     names = name_backends(each.selector for each in results)
     index = {(each.case.id, each.selector): each for each in results}
     return [
-        View(artifact, tuple(timers), cache, names, index)
-        for cache in ("warm", "cold")
-        if cache in caches
+        View(artifact, tuple(timers), cache, names, index) for cache in CACHES if cache in caches
     ]
 
 

@@ -9,9 +9,7 @@ from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.guard import STRIDED_GAP
 from rocmoe.ops.core.limits import only_if
 from rocmoe.ops.core.peer import Kind, Limit
-
-#: Bytes of an element, by the names that cases give dtypes.
-BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+from rocmoe.ops.families.gating import ITEM_BYTES
 
 
 def some_rows(source: str, kind: Kind = "checked") -> Limit:
@@ -32,7 +30,7 @@ def aligned_vectors(
     """
 
     def is_misaligned(case: Case, arch: str) -> bool:
-        vector = math.gcd(16 // BYTES[case.dtype], case.sizes[size])
+        vector = math.gcd(16 // ITEM_BYTES[case.dtype], case.sizes[size])
         steps = {"offset": 1, "strided": STRIDED_GAP}.get(case.layout, 0)
         return arch.startswith("sm") and steps % vector != 0 and loads(case)
 

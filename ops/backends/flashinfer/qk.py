@@ -8,7 +8,6 @@ rotation does not match an op: it rotates by a base, not by a cache.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from rocmoe.ops.backends.flashinfer.limits import aligned_vectors, some_rows
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.limits import only_arch, only_if
 from rocmoe.ops.core.peer import Form, PeerVariant
+from rocmoe.ops.core.peer_import import is_installed
 
 NORM = "flashinfer/norm/__init__.py of flashinfer-python 0.7.2.post1"
 CUDA = "flashinfer/data/csrc/norm.cu of flashinfer-python 0.7.2.post1"
@@ -47,14 +47,7 @@ def runs_cuda_norm() -> bool:
     """Whether the kernel in CUDA would run; that in CuTe where FlashInfer is not installed."""
     if os.environ.get("FLASHINFER_USE_CUDA_NORM") == "1":
         return True
-    return _is_installed("flashinfer") and not _is_installed("cutlass")
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ValueError:  # one in memory alone, without a spec
-        return True
+    return is_installed("flashinfer") and not is_installed("cutlass")
 
 
 VARIANTS = (

@@ -66,17 +66,20 @@ def plan_logits(
     round_rows = min(variant["rows"], max(1, LOGITS_A_ROUND // width))
     constants: dict[str, Any] = {
         "token_stride": token_stride,
-        "expert_stride": expert_stride,
         "E": num_experts,
         "K": topk,
         "SIGMOID": sigmoid,
         "RENORMALIZE": renormalize,
-        "WIDE": variant["rows"] * token_stride + width * expert_stride >= 2**31,
         "EXPERTS": width,
     }
+    # Experts of strips lie side by side, and within the reach of 32 bits.
+    places = {
+        "expert_stride": expert_stride,
+        "WIDE": variant["rows"] * token_stride + width * expert_stride >= 2**31,
+    }
     if variant.name == "rounds":
-        slots = triton.next_power_of_2(topk)
-        return select_in_rounds, round_rows, {**constants, "ROWS": round_rows, "SLOTS": slots}
+        constants |= {"ROWS": round_rows, "SLOTS": triton.next_power_of_2(topk)}
+        return select_in_rounds, round_rows, constants | places
     constants |= {
         "ROWS": variant["rows"],
         "SLOTS": max(2, triton.next_power_of_2(topk)),
@@ -86,7 +89,6 @@ def plan_logits(
     }
     if variant.name == "strips":
         strip = STRIP_EXPERTS[bits]
-        del constants["expert_stride"], constants["WIDE"]
         constants |= {
             "word_stride": token_stride * bits // 32,
             "LANES": variant["lanes"],
@@ -94,4 +96,4 @@ def plan_logits(
         }
         return select_by_strips, variant["rows"], constants
     constants["COLUMNS"] = variant["columns"]
-    return select_by_lists, variant["rows"], constants
+    return select_by_lists, variant["rows"], constants | places

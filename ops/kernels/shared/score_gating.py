@@ -23,7 +23,7 @@ from rocmoe.ops.kernels.shared.logit_gating import load_chosen
 from rocmoe.ops.kernels.shared.rounds import take_top
 from rocmoe.ops.kernels.shared.score_strips import select_scores_by_strips
 from rocmoe.ops.kernels.shared.scores import (
-    bias_scores,
+    compare_scores,
     finish_rows,
     measure_rows,
     score_logits,
@@ -123,10 +123,7 @@ def select_by_scores(
     chosen = load_chosen(logits, there, ids, token_stride, expert_stride, WIDE)
     at = slots + tl.zeros_like(ids)
     if KEYS == "short":
-        bias = 0.0
-        if correction_bias is not None:
-            bias = tl.load(correction_bias + ids)
-        value = bias_scores(chosen, largest, total, bias, SCORING)
+        value = compare_scores(chosen, largest, total, correction_bias, ids, SCORING)
         counted = slots < ROUTED
         least = tl.min(tl.where(counted, value, float("inf")), 1)
         above = tl.sum((counted & (value > least[:, None])).to(tl.int32), 1)

@@ -19,10 +19,10 @@ from rocmoe.ops.kernels.shared.keys import (
 )
 from rocmoe.ops.kernels.shared.short_keys import decode_expert, encode_truncated
 
-#: Experts of a strip by the bits of a logit: 16 bytes, what a lane loads at once.
-STRIP_EXPERTS = {16: 8, 32: 4}
-#: 32-bit words of a strip of logits.
+#: 32-bit words of a strip of logits: 16 bytes, what a lane loads at once.
 STRIP_WORDS = tl.constexpr(4)
+#: Experts of a strip by the bits of a logit.
+STRIP_EXPERTS = {bits: STRIP_WORDS.value * 32 // bits for bits in (16, 32)}
 
 
 @triton.jit

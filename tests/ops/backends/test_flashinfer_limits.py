@@ -98,12 +98,12 @@ def test_heads_begin_where_vectors_do(find_refusal, changes, said):
 
 def test_the_norm_in_cuda_takes_no_float32(find_refusal, monkeypatch):
     monkeypatch.delenv("FLASHINFER_USE_CUDA_NORM", raising=False)
-    monkeypatch.setattr(qk, "_is_installed", lambda module: True)
+    monkeypatch.setattr(qk, "is_installed", lambda module: True)
     assert find_refusal("qk_rmsnorm", dtype="fp32", layout="contiguous") is None
-    monkeypatch.setattr(qk, "_is_installed", lambda module: module == "flashinfer")
+    monkeypatch.setattr(qk, "is_installed", lambda module: module == "flashinfer")
     assert "wants fp16, bf16" in find_refusal("qk_rmsnorm", dtype="fp32", layout="contiguous")
     assert find_refusal("qk_rmsnorm", dtype="fp16", layout="contiguous") is None
-    monkeypatch.setattr(qk, "_is_installed", lambda module: False)
+    monkeypatch.setattr(qk, "is_installed", lambda module: False)
     assert find_refusal("qk_rmsnorm", dtype="fp32", layout="contiguous") is None
     monkeypatch.setenv("FLASHINFER_USE_CUDA_NORM", "1")
     assert "wants fp16, bf16" in find_refusal("qk_rmsnorm", dtype="fp32", layout="contiguous")
