@@ -86,7 +86,8 @@ def examine(
     judged = spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)
     # A judge is a function of inputs and outputs: the same bits have the same verdict.
     repeated, seen = judged, digest(first.outputs)
-    if seen != digest(again.outputs):
+    same = seen == digest(again.outputs)
+    if not same:
         repeated = spec.judge(draws[0], again.outputs, dtype=case.dtype, strict=strict)
     verdict = merge(
         _at_call(1, judged),
@@ -94,7 +95,7 @@ def examine(
         _at_call(3, repeated),
         _at_call(1, judge_memory(bench, draws[0], (first, again))),
         _at_call(2, judge_memory(bench, draws[1], (second,))),
-        _at_call(3, judge_repeat(spec, draws[0], first, again, strict=strict)),
+        _at_call(3, judge_repeat(spec, draws[0], first, again, strict=strict or same)),
         _at_call(3, judge_afterwards(bench)),
         *judge_simulation(bench, (first, second, again)),
     )

@@ -48,6 +48,7 @@ from rocmoe.profiles.measuring.timing import examine_and_time, time_in_turns
 from rocmoe.profiles.orders import examine_order
 from rocmoe.profiles.profiling.record import ProfileRecord
 from rocmoe.profiles.profiling.torch_profiler import profile_calls
+from rocmoe.references.judging.blocks import use_threads
 from rocmoe.references.judging.verdict import Check, Verdict
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -66,6 +67,7 @@ def serve(connection: Connection, log: str, memory_bytes: int | None, threads: i
     import torch
 
     torch.set_num_threads(threads)
+    use_threads(threads)
     connection.send_bytes(READY)
     announce_imports(lambda name: connection.send_bytes(msgspec.json.encode(Loading(name))))
     decoder = msgspec.json.Decoder(Message)

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from . import topk_sigmoid, topk_softmax
+from .judging.blocks import judge_in_blocks
 from .judging.elementwise import Array
 from .judging.gating import (
     add_bias,
@@ -33,8 +35,7 @@ from .judging.groups import (
 )
 from .judging.selection import Ids, judge_best, judge_ids, judge_order, keep_certain
 from .judging.verdict import Judgement, Verdict
-from .topk_sigmoid import ROUNDINGS, sigmoid, sigmoid_slack
-from .topk_softmax import probability_slack, softmax
+from .topk_sigmoid import ROUNDINGS, sigmoid
 
 #: How far float32 may move softplus, absolutely, when it is computed as log(1 + exp(x)) as aiter
 #: does: rounding 1 + exp(x) loses up to 2^-24, which is all of exp(x) below that, and CUDA's fast
@@ -61,8 +62,7 @@ def oracle(
     which stands for `unspecified`.
     """
     specified = find_specified(gating_output)[:, None]
-    score, _ = SCORINGS[scoring_func]
-    scores = score(np.where(specified, gating_output, 0.0))
+    scores, _ = SCORINGS[scoring_func](np.where(specified, gating_output, 0.0))
     keys = np.where(specified, add_bias(scores, correction_bias), 0.0)
     grouping = Grouping(num_expert_group, topk_group, by_sum=correction_bias is not None)
     kept = grouping.spread(grouping.keep(keys), keys.shape[1])
@@ -83,7 +83,19 @@ def judge(
 ) -> Verdict:
     """Judge topk_weights [T, k] and topk_ids [T, k] for the inputs of `oracle`."""
     del dtype  # the logits are exact in float64 and every kernel computes in float32
-    logits, bias = inputs["gating_output"], inputs["correction_bias"]
+
+    def judge_rows(part: slice) -> Verdict:
+        found = {name: values[part] for name, values in outputs.items()}
+        return _judge_rows(inputs, inputs["gating_output"][part], found, strict)
+
+    return judge_in_blocks(judge_rows, *inputs["gating_output"].shape)
+
+
+def _judge_rows(
+    inputs: Mapping[str, Any], logits: Array, outputs: Mapping[str, Any], strict: bool
+) -> Verdict:
+    """Judge the outputs of some rows of logits, [T, E]."""
+    bias = inputs["correction_bias"]
     num_experts, num_shared = logits.shape[1], inputs["num_fused_shared_experts"]
     routed = inputs["topk"] - num_shared
     judgement = Judgement()
@@ -91,8 +103,7 @@ def judge(
     _judge_shared_ids(judgement, outputs["topk_ids"], num_experts, routed)
     rows &= find_specified(logits)
     ids = np.where(rows[:, None], outputs["topk_ids"][:, :routed], 0).astype(np.int64)
-    logits = np.where(rows[:, None], logits, 0.0)
-    scores, slack = (function(logits) for function in SCORINGS[inputs["scoring_func"]])
+    scores, slack = SCORINGS[inputs["scoring_func"]](np.where(rows[:, None], logits, 0.0))
     keys = add_bias(scores, bias)
     room = widen_by_bias(slack, keys, bias)
     grouping = Grouping(inputs["num_expert_group"], inputs["topk_group"], by_sum=bias is not None)
@@ -122,8 +133,7 @@ def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> 
     """
     logits, bias = inputs["gating_output"], inputs["correction_bias"]
     rows = find_specified(logits)[:, None]
-    logits = np.where(rows, logits, 0.0)
-    scores, slack = (function(logits) for function in SCORINGS[inputs["scoring_func"]])
+    scores, slack = SCORINGS[inputs["scoring_func"]](np.where(rows, logits, 0.0))
     keys = add_bias(scores, bias)
     room = widen_by_bias(slack, keys, bias)
     grouping = Grouping(inputs["num_expert_group"], inputs["topk_group"], by_sum=bias is not None)
@@ -132,13 +142,8 @@ def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> 
     return {"topk_ids": keep_certain(outputs["topk_ids"], certain)}
 
 
-def sqrt_softplus(logits: Array) -> Array:
-    """sqrt(log(1 + exp(x))) of any logits but NaN and +inf, without overflow."""
-    return np.asarray(np.sqrt(np.logaddexp(0.0, logits)))
-
-
-def sqrt_softplus_slack(logits: Array) -> Array:
-    """How far float32 rounding may move the sqrt_softplus of each logit, absolutely.
+def score_sqrt_softplus(logits: Array) -> tuple[Array, Array]:
+    """sqrt(log(1 + exp(x))) of any logits but NaN and +inf, and how far float32 may move it.
 
     The relative error of exp(x), |x| * 2^-23 as in a sigmoid, reaches softplus by a share of
     sigmoid(x); then the root takes the error over, which is steep where softplus is near zero.
@@ -148,14 +153,15 @@ def sqrt_softplus_slack(logits: Array) -> Array:
     lost = SOFTPLUS_LOST + ROUNDINGS * softplus + sigmoid(logits) * distance * 2.0**-23
     root = np.sqrt(softplus)
     below = root - np.sqrt(np.maximum(softplus - lost, 0.0))
-    return np.asarray(np.maximum(below, np.sqrt(softplus + lost) - root) + ROUNDINGS * root)
+    above = np.sqrt(softplus + lost) - root
+    return root, np.maximum(below, above) + ROUNDINGS * root
 
 
 #: The scores [T, E] of logits [T, E], and how far float32 rounding may move each.
-SCORINGS: Mapping[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "softmax": (softmax, probability_slack),
-    "sigmoid": (sigmoid, sigmoid_slack),
-    "sqrtsoftplus": (sqrt_softplus, sqrt_softplus_slack),
+SCORINGS: Mapping[str, Callable[[Array], tuple[Array, Array]]] = {
+    "softmax": topk_softmax.score_with_slack,
+    "sigmoid": topk_sigmoid.score_with_slack,
+    "sqrtsoftplus": score_sqrt_softplus,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .judging.blocks import judge_in_blocks
 from .judging.elementwise import Array
 from .judging.support import (
     divide_kept,
@@ -46,11 +47,16 @@ def judge(
     A cut through the tokens that tie with the k-th largest is refused, strict or not.
     """
     del dtype  # the op is float32 throughout
-    probs, found = inputs["probs"], outputs["renorm_probs"]
-    top_k = spread(inputs["top_k"], len(probs))
-    rows = find_specified(probs) & (top_k >= 1)
-    probs = np.where(rows[:, None], probs, 0.0)
-    judgement = Judgement()
-    support = support_top_k(sort_descending(probs), top_k)
-    judge_renorm(judgement, probs, found, support, rows, strict=strict)
-    return judgement.verdict()
+    top_ks = spread(inputs["top_k"], len(inputs["probs"]))
+
+    def judge_rows(part: slice) -> Verdict:
+        probs, top_k = inputs["probs"][part], top_ks[part]
+        found = outputs["renorm_probs"][part]
+        rows = find_specified(probs) & (top_k >= 1)
+        probs = np.where(rows[:, None], probs, 0.0)
+        judgement = Judgement()
+        support = support_top_k(sort_descending(probs), top_k)
+        judge_renorm(judgement, probs, found, support, rows, strict=strict)
+        return judgement.verdict()
+
+    return judge_in_blocks(judge_rows, *inputs["probs"].shape)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import top_k_renorm_probs, top_p_renorm_probs
+from .judging.blocks import judge_in_blocks
 from .judging.elementwise import Array
 from .judging.support import (
     Support,
@@ -57,16 +58,21 @@ def judge(
     be cut by default.
     """
     del dtype  # the op is float32 throughout
-    probs, found = inputs["probs"], outputs["renorm_probs"]
-    top_k, top_p = (spread(inputs[name], len(probs)) for name in ("top_k", "top_p"))
+    top_ks, top_ps = (spread(inputs[name], len(inputs["probs"])) for name in ("top_k", "top_p"))
     sequential = inputs["filter_apply_order"] == "top_k_first"
-    rows = find_specified(probs) & (top_k >= 1) & ~np.isnan(top_p)
-    probs = np.where(rows[:, None], probs, 0.0)
-    judgement = Judgement()
-    support = _find_support(sort_descending(probs), top_k, top_p, sequential, strict)
     divisions = 2 if sequential else 1
-    judge_renorm(judgement, probs, found, support, rows, strict=strict, divisions=divisions)
-    return judgement.verdict()
+
+    def judge_rows(part: slice) -> Verdict:
+        probs, top_k, top_p = inputs["probs"][part], top_ks[part], top_ps[part]
+        found = outputs["renorm_probs"][part]
+        rows = find_specified(probs) & (top_k >= 1) & ~np.isnan(top_p)
+        probs = np.where(rows[:, None], probs, 0.0)
+        judgement = Judgement()
+        support = _find_support(sort_descending(probs), top_k, top_p, sequential, strict)
+        judge_renorm(judgement, probs, found, support, rows, strict=strict, divisions=divisions)
+        return judgement.verdict()
+
+    return judge_in_blocks(judge_rows, *inputs["probs"].shape)
 
 
 def _find_support(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .judging.blocks import judge_in_blocks
 from .judging.elementwise import Array
 from .judging.support import (
     divide_kept,
@@ -48,11 +49,16 @@ def judge(
 ) -> Verdict:
     """Judge renorm_probs [B, V] for the inputs of `oracle`."""
     del dtype  # the op is float32 throughout
-    probs, found = inputs["probs"], outputs["renorm_probs"]
-    top_p = spread(inputs["top_p"], len(probs))
-    rows = find_specified(probs) & ~np.isnan(top_p)
-    probs = np.where(rows[:, None], probs, 0.0)
-    judgement = Judgement()
-    support = support_top_p(sort_descending(probs), top_p, strict=strict)
-    judge_renorm(judgement, probs, found, support, rows, strict=strict)
-    return judgement.verdict()
+    top_ps = spread(inputs["top_p"], len(inputs["probs"]))
+
+    def judge_rows(part: slice) -> Verdict:
+        probs, top_p = inputs["probs"][part], top_ps[part]
+        found = outputs["renorm_probs"][part]
+        rows = find_specified(probs) & ~np.isnan(top_p)
+        probs = np.where(rows[:, None], probs, 0.0)
+        judgement = Judgement()
+        support = support_top_p(sort_descending(probs), top_p, strict=strict)
+        judge_renorm(judgement, probs, found, support, rows, strict=strict)
+        return judgement.verdict()
+
+    return judge_in_blocks(judge_rows, *inputs["probs"].shape)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .judging.blocks import judge_in_blocks
 from .judging.elementwise import TINY, Array
 from .judging.gating import (
     add_bias,
@@ -53,16 +54,21 @@ def judge(
 ) -> Verdict:
     """Judge topk_weights [T, k] and topk_ids [T, k] for the inputs of `oracle`."""
     del dtype  # the logits are exact in float64 and every kernel computes in float32
-    logits, bias = inputs["gating_output"], inputs["correction_bias"]
-    judgement = Judgement()
-    usable = judge_ids(judgement, outputs["topk_ids"], logits.shape[1])
-    rows = usable & find_specified(logits)
-    logits = np.where(rows[:, None], logits, 0.0)
-    scores, slack = sigmoid(logits), sigmoid_slack(logits)
-    keys = add_bias(scores, bias)
-    room = widen_by_bias(slack, keys, bias)
-    judge_gating(judgement, outputs, scores, keys, slack, rows, inputs["renormalize"], strict, room)
-    return judgement.verdict()
+    bias, renormalize = inputs["correction_bias"], inputs["renormalize"]
+
+    def judge_rows(part: slice) -> Verdict:
+        logits = inputs["gating_output"][part]
+        found = {name: values[part] for name, values in outputs.items()}
+        judgement = Judgement()
+        usable = judge_ids(judgement, found["topk_ids"], logits.shape[1])
+        rows = usable & find_specified(logits)
+        scores, slack = score_with_slack(np.where(rows[:, None], logits, 0.0))
+        keys = add_bias(scores, bias)
+        room = widen_by_bias(slack, keys, bias)
+        judge_gating(judgement, found, scores, keys, slack, rows, renormalize, strict, room)
+        return judgement.verdict()
+
+    return judge_in_blocks(judge_rows, *inputs["gating_output"].shape)
 
 
 def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Ids]:
@@ -72,9 +78,9 @@ def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> 
     """
     logits, bias = inputs["gating_output"], inputs["correction_bias"]
     rows = find_specified(logits)[:, None]
-    logits = np.where(rows, logits, 0.0)
-    keys = add_bias(sigmoid(logits), bias)
-    room = widen_by_bias(sigmoid_slack(logits), keys, bias)
+    scores, slack = score_with_slack(np.where(rows, logits, 0.0))
+    keys = add_bias(scores, bias)
+    room = widen_by_bias(slack, keys, bias)
     certain = find_certain(keys, room, inputs["topk"]) & rows
     return {"topk_ids": keep_certain(outputs["topk_ids"], certain)}
 
@@ -85,8 +91,8 @@ def sigmoid(logits: Array) -> Array:
     return np.asarray(np.where(logits < 0, power, 1.0) / (1.0 + power))
 
 
-def sigmoid_slack(logits: Array) -> Array:
-    """How far float32 rounding may move the sigmoid of each logit, absolutely.
+def score_with_slack(logits: Array) -> tuple[Array, Array]:
+    """The sigmoid of each logit, and how far float32 rounding may move it, absolutely.
 
     exp(-x) is off by a relative |x| * 2^-24 twice, once for the product with log2(e) and once for
     that constant, which reaches the score by a share of 1 - sigmoid(x); below the smallest normal
@@ -94,4 +100,4 @@ def sigmoid_slack(logits: Array) -> Array:
     """
     scores = sigmoid(logits)
     distance = np.where(np.isfinite(logits), np.abs(logits), 0.0)
-    return np.asarray(scores * (ROUNDINGS + (1.0 - scores) * distance * 2.0**-23) + TINY)
+    return scores, scores * (ROUNDINGS + (1.0 - scores) * distance * 2.0**-23) + TINY

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .judging.blocks import judge_in_blocks
 from .judging.elementwise import TINY, Array
 from .judging.gating import ROUNDINGS, choose_weights, find_specified, judge_gating, take_top
 from .judging.selection import Ids, Mask, find_certain, judge_ids, keep_certain
@@ -37,16 +38,19 @@ def judge(
 ) -> Verdict:
     """Judge topk_weights [T, k] and topk_ids [T, k] for the inputs of `oracle`."""
     del dtype  # the logits are exact in float64 and every kernel computes in float32
-    logits = inputs["gating_output"]
-    judgement = Judgement()
-    usable = judge_ids(judgement, outputs["topk_ids"], logits.shape[1])
-    rows = usable & find_specified(logits)
-    logits = np.where(rows[:, None], logits, 0.0)
-    probabilities = softmax(logits)
-    slack = probability_slack(logits)
     renormalize = inputs["renormalize"]
-    judge_gating(judgement, outputs, probabilities, probabilities, slack, rows, renormalize, strict)
-    return judgement.verdict()
+
+    def judge_rows(part: slice) -> Verdict:
+        logits = inputs["gating_output"][part]
+        found = {name: values[part] for name, values in outputs.items()}
+        judgement = Judgement()
+        usable = judge_ids(judgement, found["topk_ids"], logits.shape[1])
+        rows = usable & find_specified(logits)
+        scores, slack = score_with_slack(np.where(rows[:, None], logits, 0.0))
+        judge_gating(judgement, found, scores, scores, slack, rows, renormalize, strict)
+        return judgement.verdict()
+
+    return judge_in_blocks(judge_rows, *inputs["gating_output"].shape)
 
 
 def erase_unspecified(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> dict[str, Ids]:
@@ -62,7 +66,7 @@ def find_certain_experts(logits: Array, topk: int) -> Mask:
     """True [T, E] for the experts that every right top k of a specified row holds."""
     rows = find_specified(logits)[:, None]
     logits = np.where(rows, logits, 0.0)
-    return find_certain(softmax(logits), probability_slack(logits), topk) & rows
+    return find_certain(*score_with_slack(logits), topk) & rows
 
 
 def softmax(logits: Array) -> Array:
@@ -71,8 +75,8 @@ def softmax(logits: Array) -> Array:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def probability_slack(logits: Array) -> Array:
-    """How far float32 rounding may move each softmax probability, absolutely.
+def score_with_slack(logits: Array) -> tuple[Array, Array]:
+    """The softmax, and how far float32 rounding may move each probability, absolutely.
 
     exp(x - max) is off by a relative |x - max| * 2^-24 twice, once for the subtraction and once
     for the product with log2(e); below the smallest normal number it may be flushed to zero.
@@ -80,4 +84,5 @@ def probability_slack(logits: Array) -> Array:
     with np.errstate(invalid="ignore"):
         distance = logits.max(axis=-1, keepdims=True, initial=-np.inf) - logits
     finite = np.where(np.isfinite(distance), distance, 0.0)
-    return np.asarray(softmax(logits) * (ROUNDINGS + finite * 2.0**-23) + TINY)
+    probabilities = softmax(logits)
+    return probabilities, probabilities * (ROUNDINGS + finite * 2.0**-23) + TINY

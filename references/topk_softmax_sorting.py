@@ -146,8 +146,7 @@ def judge_choice(
     visible = choice.ids >= 0
     checked = Judgement()
     rows = _judge_rows(checked, choice, len(disabled), local) & find_specified(logits)
-    logits = np.where(rows[:, None], logits, 0.0)
-    scores, slack = topk_softmax.softmax(logits), topk_softmax.probability_slack(logits)
+    scores, slack = topk_softmax.score_with_slack(np.where(rows[:, None], logits, 0.0))
     ids = _fill_hidden(np.where(rows[:, None], choice.ids, 0), scores, disabled)
     judge_best(checked, ids, scores, slack, rows)
     sound = checked.verdict().ok

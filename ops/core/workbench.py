@@ -172,8 +172,11 @@ class Workbench:
 
 def to_numpy(tensor: Any) -> NDArray[Any]:
     """A copy of a tensor's values: float64 for any float dtype, integers as they are."""
+    import torch
+
     values = tensor.detach().resolve_conj().resolve_neg().cpu()
-    return np.array(values.double().numpy() if values.is_floating_point() else values.numpy())
+    dtype = torch.float64 if values.is_floating_point() else values.dtype
+    return np.asarray(values.to(dtype, copy=True).numpy())
 
 
 def _collect(tensors: Mapping[str, tuple[FencedTensor, NDArray[np.bool_] | bool]]) -> Damage:

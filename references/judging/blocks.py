@@ -1,15 +1,25 @@
-"""Judging many rows a block at a time, so that what the judge derives stays small."""
+"""Judging many rows a block at a time, so that what the judge derives stays small, and several
+blocks at once."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from .verdict import FINDINGS_KEPT, Finding, Verdict, merge
 
 #: Elements of a block: 2 MB in float64, so that a dozen arrays of that size stay in cache.
 BLOCK_ELEMENTS = 2**18
+
+_threads = 1
+
+
+def use_threads(count: int) -> None:
+    """Judge up to `count` blocks at a time from now on; NumPy lets threads run side by side."""
+    global _threads
+    _threads = count
 
 
 def judge_in_blocks(judge_rows: Callable[[slice], Verdict], rows: int, width: int) -> Verdict:
@@ -20,7 +30,8 @@ def judge_in_blocks(judge_rows: Callable[[slice], Verdict], rows: int, width: in
     """
     step = max(BLOCK_ELEMENTS // max(width, 1), 1)
     starts = range(0, max(rows, 1), step)
-    verdicts = [_shift(judge_rows(slice(start, start + step)), start) for start in starts]
+    with ThreadPoolExecutor(min(_threads, len(starts))) as pool:
+        verdicts = list(pool.map(lambda at: _shift(judge_rows(slice(at, at + step)), at), starts))
     verdicts.sort(key=lambda verdict: -(verdict.error_ratio or 0.0))
     merged = merge(*verdicts)
     wrong: Counter[str] = Counter()

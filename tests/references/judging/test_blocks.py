@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -58,3 +60,25 @@ def test_exact_checks_count_over_all_blocks_and_findings_stay_few():
     assert verdict.failed == ("equal",)
     assert verdict.checks[1].observed == 44.0
     assert len(verdict.findings) == FINDINGS_KEPT
+
+
+def test_several_blocks_at_a_time_come_to_the_same_verdict(monkeypatch):
+    monkeypatch.setattr(blocks, "_threads", 1)
+    found = make() + np.random.default_rng(0).choice([0.0, 0.5, 3.0], size=make().shape)
+    alone = judge(found, make())
+    blocks.use_threads(4)
+    assert judge(found, make()) == alone
+    assert len(alone.findings) > FINDINGS_KEPT
+
+
+def test_blocks_are_judged_side_by_side(monkeypatch):
+    monkeypatch.setattr(blocks, "_threads", 2)
+    meeting = threading.Barrier(2, timeout=10.0)
+
+    def judge_rows(rows):
+        meeting.wait()
+        judgement = Judgement()
+        judgement.exact("met", np.zeros(1), output="y", found="", wanted="")
+        return judgement.verdict()
+
+    assert blocks.judge_in_blocks(judge_rows, 6, WIDTH).ok
