@@ -57,14 +57,16 @@ def launch_again(
     kernel: Any,
     grid: Sequence[int],
     arguments: Mapping[str, Any],
-    num_warps: int,
-    num_stages: int | None,
+    how: tuple[int, int | None, bool],
 ) -> bool:
-    """Launch what `launch_first` launched before; False, with nothing done, where it did not."""
+    """Launch what `launch_first` launched before; False, with nothing done, where it did not.
+
+    how: num_warps, num_stages and whether the launch overlaps with the one ahead.
+    """
     if not _launches or 0 in grid:
         return False
     tools = _find_tools()
-    key, device = _make_key(tools, kernel, arguments, num_warps, num_stages)
+    key, device = _make_key(tools, kernel, arguments, how)
     known = _launches.get(key)
     if known is None or device != tools.current_device():
         return False
@@ -90,11 +92,10 @@ def _make_key(
     tools: _Tools,
     kernel: Any,
     arguments: Mapping[str, Any],
-    num_warps: int,
-    num_stages: int | None,
+    how: tuple[int, int | None, bool],
 ) -> tuple[tuple[Any, ...], int]:
     """What the code of a launch depends on, and the index of the device of the first tensor."""
-    parts: list[Any] = [id(kernel), num_warps, num_stages, *arguments]
+    parts: list[Any] = [id(kernel), how, *arguments]
     device = -1
     tensor_class = tools.tensor
     for value in arguments.values():
@@ -123,7 +124,7 @@ def launch_first(
 ) -> None:
     """Launch by Triton's own road on the device of the tensors, and remember what it compiled.
 
-    options: num_warps, num_stages where given, and what is the same for every launch.
+    options: num_warps, num_stages and launch_pdl where given, and what every launch has.
     Raises RocmoeError where a tensor is not on a GPU, or there is none.
     """
     import torch
@@ -145,7 +146,6 @@ def launch_first(
         return  # defaults of the kernel's own are filled in by Triton alone
     if len(_launches) >= MOST_LAUNCHES:
         _launches.clear()
-    key, _ = _make_key(
-        _find_tools(), kernel, arguments, options["num_warps"], options.get("num_stages")
-    )
+    how = options["num_warps"], options.get("num_stages"), "launch_pdl" in options
+    key, _ = _make_key(_find_tools(), kernel, arguments, how)
     _launches[key] = compiled, [names.index(name) for name in kernel.arg_names]

@@ -143,16 +143,18 @@ def launch(
     *,
     num_warps: int = 4,
     num_stages: int | None = None,
+    overlap: bool = False,
     **arguments: Any,
 ) -> None:
     """Launch a `triton.jit` kernel on a grid of one to three sizes; nothing runs if one is zero.
 
     arguments: by the kernel's parameter names, constants among them.  num_stages: Triton's default
-    for the target if None.  Inside `simulating` or `recording` the kernel is compiled for their
-    architecture; else tensors on a GPU run there.  Raises RocmoeError for an argument that the
-    kernel does not have, and where nothing can run it.
+    for the target if None.  overlap: start before the launch ahead has ended, as
+    `ops.kernels.shared.overlap` says.  Inside `simulating` or `recording` the kernel is compiled
+    for their architecture; else tensors on a GPU run there.  Raises RocmoeError for an argument
+    that the kernel does not have, and where nothing can run it.
     """
-    if not _executors and launch_again(kernel, grid, arguments, num_warps, num_stages):
+    if not _executors and launch_again(kernel, grid, arguments, (num_warps, num_stages, overlap)):
         return
     if strange := [name for name in arguments if name not in kernel.arg_names]:
         raise unknown(f"argument of kernel {kernel.__name__}", strange[0], kernel.arg_names)
@@ -163,6 +165,8 @@ def launch(
     options: dict[str, Any] = {"num_warps": num_warps, "enable_fp_fusion": True}
     if num_stages is not None:
         options["num_stages"] = num_stages
+    if overlap:
+        options["launch_pdl"] = True
     if _executors:
         _execute(kernel, sizes, arguments, options)
     elif _is_interpreted(kernel):

@@ -48,18 +48,16 @@ class Variant:
 
 
 _listeners: list[list[str]] = []
-_chosen: dict[tuple[int, str, tuple[tuple[str, int], ...]], Variant] = {}
+#: With its table, whose identity is of no other while it is kept here.
+_chosen: dict[tuple[int, str, tuple[tuple[str, int], ...]], tuple[Variant, Sequence[Variant]]] = {}
 
 
 def choose(table: Sequence[Variant], arch: str, **sizes: int) -> Variant:
-    """The first row of a table that fits; RocmoeError where none does.
-
-    table: kept alive by its module, as it is remembered by its identity.
-    """
+    """The first row of a table that fits; RocmoeError where none does."""
     key = (id(table), arch, tuple(sizes.items()))
-    variant = _chosen.get(key)
-    if variant is None:
-        variant = _chosen[key] = _search(table, arch, sizes)
+    if key not in _chosen:
+        _chosen[key] = _search(table, arch, sizes), table
+    variant, _ = _chosen[key]
     note(str(variant))
     return variant
 

@@ -23,6 +23,7 @@ from rocmoe.ops.kernels.shared.last_token import (
     load_mass,
     pick,
 )
+from rocmoe.ops.kernels.shared.overlap import announce_next, await_ahead, can_overlap
 
 #: slice: tokens a program of the first launch, 0 for a single launch; draw_warps: of the second.
 #: elements: B * V.  Microseconds: H100, warm.
@@ -142,8 +143,10 @@ def sum_slices(
     WIDE: tl.constexpr,
     NODES: tl.constexpr,
     SLICE: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """partials f32 [B, slices]: of the row to draw from; one slice a program."""
+    announce_next(OVERLAP)
     program = tl.program_id(0)
     row = (program // slices).to(tl.int64)
     number = program % slices
@@ -181,10 +184,12 @@ def draw_bonus(
     WIDE: tl.constexpr,
     SLICE: tl.constexpr,
     SLICES: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """One sequence a program: find the slice, and the token inside it."""
     row = tl.program_id(0).to(tl.int64)
     coin = tl.load(final_samples + row * final_stride)
+    await_ahead(OVERLAP)
     length = tl.load(accept_length + row)
     candidates += row * candidates_row_stride + (length + 1) * candidate_stride
     rejected = tl.load(candidates, mask=length < nodes - 1, other=-1)
@@ -243,12 +248,13 @@ def chain_speculative_sampling(
         return accept_length, bonus_token
     slices = triton.cdiv(vocabulary, size)
     partials = torch.empty((batch, slices), dtype=torch.float32, device=device)
-    of_row |= {"partials": partials, "slices": slices, "SLICE": size}
+    overlap = can_overlap(target_probs)
+    of_row |= {"partials": partials, "slices": slices, "SLICE": size, "OVERLAP": overlap}
     launch(
         sum_slices, (batch * slices,), num_warps=variant["num_warps"], **of_row, **of_drafts
     )  # fmt: skip
     launch(
         draw_bonus, (batch,), SLICES=triton.next_power_of_2(slices),
-        num_warps=variant["draw_warps"], **of_row, **of_bonus,
+        num_warps=variant["draw_warps"], overlap=of_row["OVERLAP"], **of_row, **of_bonus,
     )  # fmt: skip
     return accept_length, bonus_token

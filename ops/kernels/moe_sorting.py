@@ -31,6 +31,23 @@ def moe_sorting(
     the last block is not written.  Semantics: aiter `moe_sorting_fwd`
     (csrc/py_itfs_ck/moe_sorting_kernels.cu @e4048607).
     """
+    return sort_pairs(
+        topk_ids, topk_weights, num_experts, unit_size, expert_mask, num_local_tokens, model_dim
+    )
+
+
+def sort_pairs(
+    topk_ids: Any,
+    topk_weights: Any,
+    num_experts: int,
+    unit_size: int,
+    expert_mask: Any | None,
+    num_local_tokens: Any | None,
+    model_dim: int,
+    *,
+    late: bool = False,
+) -> tuple[Any, Any, Any, Any, Any]:
+    """As `moe_sorting`; late: ids and weights are made by the launch ahead."""
     tokens, topk = topk_ids.shape
     sort = Sort(
         topk_ids=topk_ids,
@@ -39,6 +56,7 @@ def moe_sorting(
         num_local_tokens=num_local_tokens,
         num_experts=num_experts,
         unit=unit_size,
+        late=late,
         **allocate_sorted(tokens, topk, num_experts, unit_size, model_dim, topk_ids.device),
     )
     pairs = tokens * topk

@@ -18,5 +18,14 @@ def topk_softmax(gating_output: Any, topk: int, renormalize: bool) -> tuple[Any,
     Descending, lowest index among equals; ids are always in range and unique.
     Semantics: vLLM `topk_softmax` (csrc/moe/topk_softmax_kernels.cu).
     """
+    return select_softmax(gating_output, topk, renormalize)
+
+
+def select_softmax(
+    gating_output: Any, topk: int, renormalize: bool, *, announce: bool = False
+) -> tuple[Any, Any]:
+    """As `topk_softmax`; announce: let the next launch start, if it overlaps with this one."""
     variant = choose(VARIANTS, find_arch(gating_output), **find_sizes(gating_output, topk))
-    return select_logits(gating_output, topk, renormalize, sigmoid=False, variant=variant)
+    return select_logits(
+        gating_output, topk, renormalize, sigmoid=False, variant=variant, announce=announce
+    )

@@ -21,6 +21,7 @@ from rocmoe.ops.kernels.shared.last_token import (
     draw_from_slice,
     load_mass,
 )
+from rocmoe.ops.kernels.shared.overlap import announce_next, await_ahead, can_overlap
 from rocmoe.ops.kernels.shared.tree_walk import (
     accept_children,
     exclude_children,
@@ -158,8 +159,10 @@ def sum_slices(
     WIDE: tl.constexpr,
     NODES: tl.constexpr,
     SLICE: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """partials f32 [B, slices]: of the row to draw from; one slice a program."""
+    announce_next(OVERLAP)
     program = tl.program_id(0)
     row = (program // slices).to(tl.int64)
     number = program % slices
@@ -221,10 +224,12 @@ def draw_last(
     WIDE: tl.constexpr,
     SLICE: tl.constexpr,
     SLICES: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """One sequence a program: find the slice, and the token inside it."""
     row = tl.program_id(0).to(tl.int64)
     coin = tl.load(final_samples + row * final_stride)
+    await_ahead(OVERLAP)
     last = tl.load(last_nodes + row)
     chosen, before, target = choose_slice(partials + row * slices, slices, coin, SLICES)
     start = tl.maximum(chosen, 0) * SLICE
@@ -319,10 +324,11 @@ def tree_speculative_sampling_target_only(
         "last_nodes": torch.empty((batch,), dtype=torch.int32, device=device),
         "slices": slices,
         "SLICE": size,
+        "OVERLAP": can_overlap(target_probs),
     }
     launch(sum_slices, (batch * slices,), num_warps=variant["num_warps"], **of_row, **of_tree)
     launch(
         draw_last, (batch,), SLICES=triton.next_power_of_2(slices),
-        num_warps=variant["draw_warps"], **of_row, **of_last,
+        num_warps=variant["draw_warps"], overlap=of_row["OVERLAP"], **of_row, **of_last,
     )  # fmt: skip
     return predicts, accept_index, accept_token_num

@@ -12,6 +12,7 @@ import triton.language as tl
 
 from rocmoe.ops.kernels.shared.keys import decode, encode, hide_absent
 from rocmoe.ops.kernels.shared.lists import gather_ranks, merge_tiles, reduce_lists
+from rocmoe.ops.kernels.shared.overlap import announce_next
 from rocmoe.ops.kernels.shared.rounds import (
     SATURATED,
     TINY,
@@ -217,8 +218,10 @@ def select_in_rounds(
     gating_output, topk_weights, topk_ids, tokens, token_stride, expert_stride,
     E: tl.constexpr, K: tl.constexpr, SIGMOID: tl.constexpr, RENORMALIZE: tl.constexpr,
     WIDE: tl.constexpr, ROWS: tl.constexpr, EXPERTS: tl.constexpr, SLOTS: tl.constexpr,
+    ANNOUNCE: tl.constexpr,
 ):  # fmt: skip
     """ROWS tokens a program, for any k."""
+    announce_next(ANNOUNCE)
     first = tl.program_id(0).to(tl.int64) * ROWS
     select_again(
         gating_output, topk_weights, topk_ids, first, tokens, token_stride, expert_stride,
@@ -232,11 +235,13 @@ def select_by_lists(
     E: tl.constexpr, K: tl.constexpr, SIGMOID: tl.constexpr, RENORMALIZE: tl.constexpr,
     WIDE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, SLOTS: tl.constexpr,
     KEYS: tl.constexpr, BITS: tl.constexpr, EXPERTS: tl.constexpr, ROUND_ROWS: tl.constexpr,
+    ANNOUNCE: tl.constexpr,
 ):  # fmt: skip
     """ROWS tokens a program, the experts in tiles of COLUMNS; SLOTS: K up to a power of two.
 
     KEYS: short (of float32, with BITS for the expert), int or double.
     """
+    announce_next(ANNOUNCE)
     first = tl.program_id(0).to(tl.int64) * ROWS
     rows = tl.arange(0, ROWS)
     slots = tl.arange(0, SLOTS)[None, :]

@@ -19,9 +19,18 @@ LOGITS_A_ROUND = 256
 
 
 def select_logits(
-    gating_output: Any, topk: int, renormalize: bool, *, sigmoid: bool, variant: Variant
+    gating_output: Any,
+    topk: int,
+    renormalize: bool,
+    *,
+    sigmoid: bool,
+    variant: Variant,
+    announce: bool = False,
 ) -> tuple[Any, Any]:
-    """Launch the variant: topk_weights f32 [T, k] and topk_ids i32 [T, k] of logits [T, E]."""
+    """Launch the variant: topk_weights f32 [T, k] and topk_ids i32 [T, k] of logits [T, E].
+
+    announce: let the next launch start, if it overlaps with this one.
+    """
     import torch
 
     tokens, num_experts = gating_output.shape
@@ -45,6 +54,7 @@ def select_logits(
         topk_weights=topk_weights,
         topk_ids=topk_ids,
         tokens=tokens,
+        ANNOUNCE=announce,
         **constants,
     )
     return topk_weights, topk_ids

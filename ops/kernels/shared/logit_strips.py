@@ -14,6 +14,7 @@ from rocmoe.ops.kernels.shared.logit_gating import (
     load_tiles,
     sum_powers,
 )
+from rocmoe.ops.kernels.shared.overlap import announce_next
 from rocmoe.ops.kernels.shared.short_keys import decode_expert, find_disorder
 from rocmoe.ops.kernels.shared.strips import (
     STRIP_WORDS,
@@ -61,12 +62,14 @@ def select_by_strips(
     E: tl.constexpr, K: tl.constexpr, SIGMOID: tl.constexpr, RENORMALIZE: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr, SLOTS: tl.constexpr, KEYS: tl.constexpr,
     BITS: tl.constexpr, STRIP_BITS: tl.constexpr, EXPERTS: tl.constexpr, ROUND_ROWS: tl.constexpr,
+    ANNOUNCE: tl.constexpr,
 ):  # fmt: skip
     """ROWS tokens a program, LANES strips of each at a time; experts lie side by side.
 
     KEYS, BITS, STRIP_BITS: of float32 logits as in `encode_values`, for an expert and for a strip;
     logits of 16 bits are read two to a word, rows word_stride words apart.
     """
+    announce_next(ANNOUNCE)
     HALVES: tl.constexpr = gating_output.dtype.element_ty.primitive_bitwidth == 16
     DTYPE: tl.constexpr = gating_output.dtype.element_ty
     WORDS: tl.constexpr = E // 2 if HALVES else E

@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from rocmoe.ops.kernels.shared.overlap import announce_next, await_ahead
 from rocmoe.ops.kernels.shared.sort_pairs import (
     TILE,
     count_local_tokens,
@@ -86,7 +87,7 @@ def sort_at_once(
     K: tl.constexpr, E: tl.constexpr, HALF: tl.constexpr, UNIT: tl.constexpr,
     UNITS: tl.constexpr, WIDTH: tl.constexpr, ID_ROWS: tl.constexpr, WEIGHT_ROWS: tl.constexpr,
     WIDE: tl.constexpr, TILES: tl.constexpr, ONE_SLAB: tl.constexpr, EACH: tl.constexpr,
-    BLOCKS: tl.constexpr, ZEROS: tl.constexpr,
+    BLOCKS: tl.constexpr, ZEROS: tl.constexpr, OVERLAP: tl.constexpr, LATE: tl.constexpr,
 ):  # fmt: skip
     """A program for EACH experts, then those that fill moe_buf; none waits for another.
 
@@ -98,6 +99,7 @@ def sort_at_once(
     if WIDTH > 0 and program >= sorters:
         zero_rows(moe_buf, program - sorters, local, WIDTH, ZEROS)
         return
+    await_ahead(OVERLAP and LATE)
     PAIRS: tl.constexpr = TILES * TILE
     pairs, ids, known = read_experts(
         topk_ids, 0, tokens, local, id_token_stride, id_slot_stride, K, E, ID_ROWS, WIDE, PAIRS
@@ -168,12 +170,16 @@ def write_run(
 def count_chunks(
     topk_ids, num_local_tokens, counts, planes, tokens, stride, token_stride, slot_stride,
     K: tl.constexpr, E: tl.constexpr, HALF: tl.constexpr, ROWS: tl.constexpr,
-    WIDE: tl.constexpr, TILES: tl.constexpr,
+    WIDE: tl.constexpr, TILES: tl.constexpr, OVERLAP: tl.constexpr, LATE: tl.constexpr,
+    ANNOUNCE: tl.constexpr,
 ):  # fmt: skip
     """counts i16 [chunks, experts] of the pairs of a chunk, TILES tiles each, and their planes.
 
     planes [1 + 2 * HALF, stride]: of `tally`, for all tiles; None where nobody reads them.
+    LATE: the launch ahead makes the ids.
     """
+    announce_next(ANNOUNCE)
+    await_ahead(OVERLAP and LATE)
     chunk = tl.program_id(0)
     local = count_local_tokens(num_local_tokens, tokens)
     experts = tl.arange(0, 2**HALF)[:, None] * 2**HALF + tl.arange(0, 2**HALF)[None, :]
@@ -189,12 +195,15 @@ def count_chunks(
 
 @triton.jit
 def scan_counts(
-    counts, starts, chunks, BITS: tl.constexpr, ROWS: tl.constexpr, EXPERTS: tl.constexpr
-):
+    counts, starts, chunks, BITS: tl.constexpr, ROWS: tl.constexpr, EXPERTS: tl.constexpr,
+    OVERLAP: tl.constexpr, ANNOUNCE: tl.constexpr,
+):  # fmt: skip
     """starts [chunks + 1, experts]: the pairs before each chunk, then all of them.
 
     A program sums EXPERTS experts, ROWS chunks at a time.
     """
+    announce_next(ANNOUNCE)
+    await_ahead(OVERLAP)
     experts = tl.program_id(0) * EXPERTS + tl.arange(0, EXPERTS)
     found = tl.zeros([EXPERTS], tl.int32)
     for first in range(0, chunks, ROWS):
@@ -252,12 +261,12 @@ def place_chunks(
     K: tl.constexpr, E: tl.constexpr, BITS: tl.constexpr, UNIT: tl.constexpr,
     UNITS: tl.constexpr, WIDTH: tl.constexpr, ID_ROWS: tl.constexpr, WEIGHT_ROWS: tl.constexpr,
     WIDE: tl.constexpr, TILES: tl.constexpr, ROWS: tl.constexpr, EARLY: tl.constexpr,
-    EACH: tl.constexpr, BLOCKS: tl.constexpr, ZEROS: tl.constexpr,
+    EACH: tl.constexpr, BLOCKS: tl.constexpr, ZEROS: tl.constexpr, OVERLAP: tl.constexpr,
+    LATE: tl.constexpr,
 ):  # fmt: skip
     """A program for each chunk, one for EACH experts' padding, then those that fill moe_buf.
 
-    EARLY: read pairs before counts,
-    which saves a wait and takes registers.
+    EARLY: read pairs before counts, which saves a wait and takes registers.
     """
     program = tl.program_id(0)
     local = count_local_tokens(num_local_tokens, tokens)
@@ -268,6 +277,8 @@ def place_chunks(
     experts = tl.arange(0, 2**BITS)
     enabled = find_enabled(expert_mask, experts, E)
     if program < chunks:
+        if LATE or not EARLY:
+            await_ahead(OVERLAP)
         if not EARLY:
             found, before = add_up(counts, chunks, program, BITS, ROWS)
         pairs, ids, known = read_experts(
@@ -278,6 +289,7 @@ def place_chunks(
             topk_weights, pairs, pairs < tokens * K, weight_token_stride, weight_slot_stride, K,
             WEIGHT_ROWS, WIDE,
         )  # fmt: skip
+        await_ahead(OVERLAP)
         words = None
         planes += program * TILES
         if EARLY:
@@ -290,6 +302,7 @@ def place_chunks(
         written = known & (first >= 0)
         write_pairs(sorted_ids, sorted_weights, first + ranks, pairs, weights, written, K)
     else:
+        await_ahead(OVERLAP)
         found, before = add_up(counts, chunks, 0, BITS, ROWS)
         pad_experts(
             tl.where(enabled, found, 0), enabled, program - chunks, sorted_ids, sorted_weights,

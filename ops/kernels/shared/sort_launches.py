@@ -10,6 +10,7 @@ import triton
 
 from rocmoe.ops.core.launch import launch
 from rocmoe.ops.core.variants import Variant
+from rocmoe.ops.kernels.shared.overlap import announces, can_overlap
 from rocmoe.ops.kernels.shared.sort_kernels import (
     count_chunks,
     place_chunks,
@@ -30,7 +31,7 @@ class Sort:
     """Arguments of a sort: inputs and outputs by the names of the kernels' parameters.
 
     topk_weights, expert_mask, num_local_tokens, sorted_weights, moe_buf: None where there are none.
-    unit: positions of a block.
+    unit: positions of a block.  late: whether the launch ahead makes ids and weights.
     """
 
     topk_ids: Any
@@ -44,6 +45,7 @@ class Sort:
     moe_buf: Any | None
     num_experts: int
     unit: int
+    late: bool = False
 
     @property
     def tokens(self) -> int:
@@ -56,6 +58,11 @@ class Sort:
     @property
     def pairs(self) -> int:
         return self.tokens * self.topk
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether its launches may start before the ones ahead of them have ended."""
+        return can_overlap(self.topk_ids)
 
     @property
     def bits(self) -> int:
@@ -114,6 +121,8 @@ class Sort:
             "K": self.topk,
             "E": self.num_experts,
             "WIDE": reach >= 2**31,
+            "OVERLAP": self.overlaps,
+            "LATE": self.late,
         }
 
 
@@ -157,6 +166,7 @@ def run_at_once(variant: Variant, sort: Sort) -> None:
         ONE_SLAB=slabs <= 1,
         EACH=each,
         num_warps=variant["warps"],
+        overlap=sort.overlaps and sort.late,
     )
 
 
@@ -217,6 +227,7 @@ def run_counted(variant: Variant, sort: Sort) -> None:
         EARLY=bool(variant["early"]),
         EACH=variant["experts"],
         num_warps=variant["place_warps"],
+        overlap=sort.overlaps,
     )
 
 
@@ -241,6 +252,7 @@ def run_scanned(variant: Variant, sort: Sort) -> None:
         IN_LANE=(4 * max(1, pairs // line)).bit_length() - 1,
         EACH=variant["experts"],
         num_warps=variant["place_warps"],
+        overlap=sort.overlaps,
     )
 
 
@@ -259,7 +271,9 @@ def count_pairs(variant: Variant, sort: Sort, keep_planes: bool) -> Counts:
         ROWS=ids["ID_ROWS"],
         HALF=sort.bits // 2,
         TILES=known.tiles,
+        ANNOUNCE=announces(variant, "count", sort.topk_ids),
         num_warps=variant["count_warps"],
+        overlap=sort.overlaps and sort.late,
     )
     return known
 
@@ -282,7 +296,10 @@ def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any:
         BITS=sort.bits,
         ROWS=min(variant["scan_chunks"], max(2, triton.next_power_of_2(known.chunks))),
         EXPERTS=width,
+        OVERLAP=sort.overlaps,
+        ANNOUNCE=announces(variant, "scan", sort.topk_ids),
         num_warps=variant["scan_warps"],
+        overlap=sort.overlaps,
     )
     return starts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from rocmoe.ops.kernels.shared.overlap import await_ahead
 from rocmoe.ops.kernels.shared.sort_kernels import (
     find_enabled,
     pad_experts,
@@ -52,7 +53,8 @@ def place_in_order(
     K: tl.constexpr, E: tl.constexpr, BITS: tl.constexpr, UNIT: tl.constexpr,
     UNITS: tl.constexpr, WIDTH: tl.constexpr, ID_ROWS: tl.constexpr, WEIGHT_ROWS: tl.constexpr,
     WIDE: tl.constexpr, LOG: tl.constexpr, LINE: tl.constexpr, IN_LANE: tl.constexpr,
-    EACH: tl.constexpr, BLOCKS: tl.constexpr, ZEROS: tl.constexpr,
+    EACH: tl.constexpr, BLOCKS: tl.constexpr, ZEROS: tl.constexpr, OVERLAP: tl.constexpr,
+    LATE: tl.constexpr,
 ):  # fmt: skip
     """A program for each chunk of 2^LOG pairs, one for EACH experts' padding, then those that fill
     moe_buf.
@@ -67,8 +69,8 @@ def place_in_order(
         return
     experts = tl.arange(0, 2**BITS)
     enabled = find_enabled(expert_mask, experts, E)
-    found = tl.load(starts + chunks * 2**BITS + experts)
     if program < chunks:
+        await_ahead(OVERLAP and LATE)
         first = program * 2**LOG
         pairs, ids, known = read_experts(
             topk_ids, first, tokens, local, id_token_stride, id_slot_stride, K, E, ID_ROWS, WIDE,
@@ -78,9 +80,14 @@ def place_in_order(
             topk_weights, pairs, pairs < tokens * K, weight_token_stride, weight_slot_stride, K,
             WEIGHT_ROWS, WIDE,
         )  # fmt: skip
+        if OVERLAP:
+            places, expert = order_pairs(ids, known, LOG, BITS, LINE, IN_LANE)
+        await_ahead(OVERLAP)
+        found = tl.load(starts + chunks * 2**BITS + experts)
         before = tl.load(starts + program * 2**BITS + experts)
         own = tl.load(counts + program * 2**BITS + experts).to(tl.int32)
-        places, expert = order_pairs(ids, known, LOG, BITS, LINE, IN_LANE)
+        if not OVERLAP:
+            places, expert = order_pairs(ids, known, LOG, BITS, LINE, IN_LANE)
         padded = pad_up(tl.where(enabled, found, 0), UNIT)
         shift = tl.cumsum(padded, 0) - padded + before - (tl.cumsum(own, 0) - own)
         shift = tl.where(enabled, shift, NOWHERE)
@@ -91,6 +98,8 @@ def place_in_order(
         written = counted & (positions >= 0)
         write_pairs(sorted_ids, sorted_weights, positions, first + places, weights, written, K)
     else:
+        await_ahead(OVERLAP)
+        found = tl.load(starts + chunks * 2**BITS + experts)
         pad_experts(
             tl.where(enabled, found, 0), enabled, program - chunks, sorted_ids, sorted_weights,
             block_experts, totals, local, tokens, K, UNIT, UNITS, EACH, BLOCKS,

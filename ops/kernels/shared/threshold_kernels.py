@@ -11,6 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from rocmoe.ops.kernels.shared.overlap import announce_next, await_ahead
 from rocmoe.ops.kernels.shared.threshold import (
     LISTS,
     REGISTERS,
@@ -163,11 +164,13 @@ def sift_rows(
     LANES: tl.constexpr,
     DEPTH: tl.constexpr,
     ROOM: tl.constexpr,
+    ANNOUNCE: tl.constexpr,
 ):
     """`sift` the parts of rows, a program each.
 
     listed: int32 [rows, PARTS, WAVES, ROOM]; lengths: int32 [rows, PARTS, WAVES].
     """
+    announce_next(ANNOUNCE)
     row = (tl.program_id(0) // PARTS).to(tl.int64)
     part = tl.program_id(0) % PARTS
     k = load_rank(top_k, row, top_k_stride, V, RANK_PER_ROW)
@@ -265,14 +268,18 @@ def settle_rows(
     LISTS_A_ROW: tl.constexpr,
     ROOM: tl.constexpr,
     CHUNK: tl.constexpr,
+    OVERLAP: tl.constexpr,
+    ANNOUNCE: tl.constexpr,
 ):
     """Find a row's threshold among the keys listed.
 
     settled: the threshold's key and the kept mass (float32), int32 [rows, 2].
     """
+    announce_next(ANNOUNCE)
     row = tl.program_id(0).to(tl.int64)
     k = load_rank(top_k, row, top_k_stride, V, RANK_PER_ROW)
     p = load_mass(top_p, row, top_p_stride, MASS_PER_ROW)
+    await_ahead(OVERLAP)
     told += row * FIELDS * PARTS
     length = tl.load(lengths + row * LISTS_A_ROW + tl.arange(0, LISTS_A_ROW))
     mass, count = add_parts(told, PARTS, True, BY_RANK)
@@ -301,11 +308,13 @@ def write_rows(
     blocks,
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
     """A program a block of a row."""
     row = (tl.program_id(0) // blocks).to(tl.int64)
     at = tl.program_id(0) % blocks * BLOCK + tl.arange(0, BLOCK)
     keys = load_keys(probs + row * row_stride + locate(at, column_stride, WIDE), at < V)
+    await_ahead(OVERLAP)
     threshold = tl.load(settled + row * 2)
     total = to_values(tl.load(settled + row * 2 + 1))
     tl.store(renorm_probs + row * V + at, divide(keys, threshold, total), mask=at < V)

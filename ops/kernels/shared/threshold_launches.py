@@ -9,6 +9,7 @@ import triton
 
 from rocmoe.ops.core.launch import find_arch, launch
 from rocmoe.ops.core.variants import Variant, choose
+from rocmoe.ops.kernels.shared.overlap import announces, can_overlap
 from rocmoe.ops.kernels.shared.threshold_kernels import (
     FIELDS,
     renormalise_rows,
@@ -94,6 +95,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         torch.empty((rows, count), dtype=torch.int32, device=renorm_probs.device)
         for count in (lists * room, lists, FIELDS.value * parts, 2)
     )
+    overlap = can_overlap(renorm_probs)
     shared |= {"listed": listed, "lengths": lengths, "told": told, "PARTS": parts, "ROOM": room}
     launch(
         sift_rows,
@@ -103,6 +105,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         WAVES=waves,
         LANES=lanes,
         DEPTH=_choose_depth(variant["depth"], lanes, shared["SEQUENTIAL"]),
+        ANNOUNCE=announces(variant, "sift", renorm_probs),
         num_warps=waves,
         **shared,
     )
@@ -112,7 +115,10 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         settled=settled,
         LISTS_A_ROW=lists,
         CHUNK=max(variant["tile"] // lists, 4),
+        OVERLAP=overlap,
+        ANNOUNCE=announces(variant, "settle", renorm_probs),
         num_warps=variant["settle_warps"],
+        overlap=overlap,
         **shared,
     )
     blocks = triton.cdiv(vocabulary, variant["block"])
@@ -124,7 +130,9 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         renorm_probs=renorm_probs,
         blocks=blocks,
         BLOCK=variant["block"],
+        OVERLAP=overlap,
         num_warps=variant["write_warps"],
+        overlap=overlap,
         **{name: shared[name] for name in places},
     )
 

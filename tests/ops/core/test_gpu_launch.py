@@ -27,6 +27,8 @@ class Compiled:
 
 
 KERNEL = SimpleNamespace(arg_names=["x", "count", "FLAG"])
+#: Warps, stages, and whether it overlaps with the launch ahead.
+HOW = (1, None, False)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(gpu_launch, "_launches", {})
 
     def remember(arguments, num_warps=1):
-        key, _ = gpu_launch._make_key(tools, KERNEL, arguments, num_warps, None)
+        key, _ = gpu_launch._make_key(tools, KERNEL, arguments, (num_warps, None, False))
         order = [list(arguments).index(name) for name in KERNEL.arg_names]
         gpu_launch._launches[key] = compiled = Compiled(), order
         return compiled[0]
@@ -57,7 +59,7 @@ def arguments(x=None, count=5, flag=True):
 def test_what_was_launched_before_is_run_with_its_arguments_in_order(gpu):
     compiled = gpu(arguments())
     x = make()
-    assert launch_again(KERNEL, (7,), arguments(x), 1, None)
+    assert launch_again(KERNEL, (7,), arguments(x), HOW)
     (run,) = compiled.runs
     assert run[:9] == (7, 1, 1, "stream 3", "function", "metadata", None, "enter", "exit")
     assert run[9] is x
@@ -79,27 +81,28 @@ def test_what_was_launched_before_is_run_with_its_arguments_in_order(gpu):
 )
 def test_what_makes_other_code_is_not_the_same_launch(gpu, other):
     compiled = gpu(arguments())
-    assert not launch_again(KERNEL, (7,), arguments(**other), 1, None)
+    assert not launch_again(KERNEL, (7,), arguments(**other), HOW)
     assert not compiled.runs
 
 
 def test_other_options_kernels_names_and_devices_are_not_the_same(gpu, monkeypatch):
     compiled = gpu(arguments())
-    assert not launch_again(KERNEL, (7,), arguments(), 2, None)
-    assert not launch_again(KERNEL, (7,), arguments(), 1, 3)
-    assert not launch_again(SimpleNamespace(arg_names=[]), (7,), arguments(), 1, None)
+    assert not launch_again(KERNEL, (7,), arguments(), (2, None, False))
+    assert not launch_again(KERNEL, (7,), arguments(), (1, 3, False))
+    assert not launch_again(KERNEL, (7,), arguments(), (1, None, True))
+    assert not launch_again(SimpleNamespace(arg_names=[]), (7,), arguments(), HOW)
     renamed = {{"count": "other"}.get(name, name): v for name, v in arguments().items()}
-    assert not launch_again(KERNEL, (7,), renamed, 1, None)
+    assert not launch_again(KERNEL, (7,), renamed, HOW)
     tools = gpu_launch._find_tools()
     elsewhere = gpu_launch._Tools(OnGpu, lambda: 0, tools.current_stream, tools.hooks, False)
     monkeypatch.setattr(gpu_launch, "_find_tools", lambda: elsewhere)
-    assert not launch_again(KERNEL, (7,), arguments(), 1, None)
+    assert not launch_again(KERNEL, (7,), arguments(), HOW)
     assert not compiled.runs
 
 
 def test_an_empty_grid_runs_nothing(gpu):
     compiled = gpu(arguments())
-    assert not launch_again(KERNEL, (0, 2), arguments(), 1, None)
+    assert not launch_again(KERNEL, (0, 2), arguments(), HOW)
     assert not compiled.runs
 
 

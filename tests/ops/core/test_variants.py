@@ -43,3 +43,8 @@ def test_tables_of_equal_rows_are_told_apart():
     other = (Variant("few", "a reason", parameters={"rows": 8}),)
     assert choose(TABLE, "gfx942", T=1, E=1)["rows"] == 1
     assert choose(other, "gfx942", T=1, E=1)["rows"] == 8
+
+
+def test_a_table_that_is_gone_is_not_taken_for_the_next_one_in_its_place():
+    names = [f"row {number}" for number in range(50)]
+    assert [choose((Variant(name, ""),), "sm90", T=1).name for name in names] == names

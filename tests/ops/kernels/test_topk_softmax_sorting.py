@@ -76,7 +76,7 @@ def test_few_tokens_take_one_launch_of_lean_code(arch, tokens, experts, topk, dt
 def test_what_is_not_fused_says_so():
     launches, chosen = record("gfx942", 4096, 256, 8, "bf16")
     assert len(launches) > 1
-    assert chosen[0] == "gated_then_sorted"
+    assert chosen[0] == "gated_then_sorted announce=none"
     assert len(chosen) == 3, "the variants of both parts follow"
 
 
