@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rocmoe.ops.core.cache_keys import settle_key
 from rocmoe.ops.core.errors import RocmoeError, unknown
 from rocmoe.ops.gcn.assembly import read_metadata
 
@@ -131,6 +132,7 @@ def _find_binder(kernel: Any, arch: str) -> tuple[Any, Any]:
             raise RocmoeError(
                 f"triton {triton.__version__} here has no AMD backend; pip install 'rocmoe[sim]'"
             ) from None
+        settle_key(kernel)
         binder = create_function_from_signature(kernel.signature, kernel.params, backend)
         _binders[kernel, arch] = backend, binder
     return _binders[kernel, arch]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from rocmoe.ops.core.cache_keys import settle_key
 from rocmoe.ops.core.compilation import is_tensor
 from rocmoe.ops.core.errors import RocmoeError
 
@@ -138,6 +139,7 @@ def launch_first(
             )
     if not tensors:
         raise RocmoeError(f"kernel {kernel.__name__} has no tensor to say where it runs")
+    settle_key(kernel)
     # Triton launches on the current device, wherever the tensors are.
     with torch.cuda.device(next(iter(tensors.values())).device):
         compiled = kernel[grid](**arguments, **options)

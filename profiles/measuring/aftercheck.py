@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from numpy.typing import NDArray
+
 from rocmoe.ops.core.case import Case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.implementation import name_outputs
@@ -15,7 +17,7 @@ from rocmoe.ops.core.spec import Inputs, OpSpec
 from rocmoe.ops.core.workbench import Workbench, to_numpy
 from rocmoe.profiles.examination import drop_undecided
 from rocmoe.profiles.measuring.timers import Effort
-from rocmoe.references.judging.elementwise import digest
+from rocmoe.references.judging.elementwise import digest_values, join_digests
 from rocmoe.references.judging.verdict import Check, Finding, Verdict
 
 CHECK = "after_timing"
@@ -48,6 +50,15 @@ class SpotChecks:
         self.taken.append(_copy(returned))
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """An output: a copy where it was, its values, and the word for them."""
+
+    tensor: Any
+    values: NDArray[Any]
+    word: str
+
+
 @dataclass
 class AfterCheck:
     """Judges answers of calls made for timing, on the two draws of the road.
@@ -65,7 +76,7 @@ class AfterCheck:
     failed: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     _looked: int = 0
-    _right: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _right: dict[int, dict[str, _Taken]] = field(default_factory=dict)
 
     def check_spots(self, label: str, spots: SpotChecks) -> None:
         """Whether the answers that were taken by chance are right."""
@@ -101,11 +112,12 @@ class AfterCheck:
         self._looked += 1
         if self._is_right(draw, named):
             return
-        outputs = {name: to_numpy(tensor) for name, tensor in named.items()}
-        known = (draw, digest(outputs))
+        taken = {name: self._take(draw, name, tensor) for name, tensor in named.items()}
+        known = (draw, join_digests({name: each.word for name, each in taken.items()}))
         if known in self.passed:
-            self._right[draw] = _copy_all(named)
+            self._right[draw] = taken
             return
+        outputs = {name: each.values for name, each in taken.items()}
         inputs = self.draws[draw]
         verdict = drop_undecided(
             self.spec.judge(inputs, outputs, dtype=self.case.dtype, strict=self.strict)
@@ -115,15 +127,23 @@ class AfterCheck:
             self.findings += [replace(f, check=CHECK, call=CALL) for f in verdict.findings]
         else:
             self.passed.add(known)
-            self._right[draw] = _copy_all(named)
+            self._right[draw] = taken
 
     def _is_right(self, draw: int, named: Mapping[str, Any]) -> bool:
         """Whether an answer has the bits of a right one: large ones are compared where they are,
         since to copy and convert them takes longer than all that is timed."""
         right = self._right.get(draw)
         return right is not None and all(
-            same_tensor_bits(tensor, right[name]) for name, tensor in named.items()
+            same_tensor_bits(tensor, right[name].tensor) for name, tensor in named.items()
         )
+
+    def _take(self, draw: int, name: str, tensor: Any) -> _Taken:
+        """An output to be judged; what differs elsewhere alone need not be converted again."""
+        right = self._right.get(draw)
+        if right is not None and same_tensor_bits(tensor, right[name].tensor):
+            return right[name]
+        values = to_numpy(tensor)
+        return _Taken(tensor.detach().clone(), values, digest_values(values))
 
     def verdict(self) -> Verdict:
         """One check for all that was looked at."""
@@ -152,10 +172,6 @@ def same_tensor_bits(found: Any, wanted: Any) -> bool:
         words = {2: torch.int16, 4: torch.int32, 8: torch.int64}[found.element_size()]
         found, wanted = found.view(words), wanted.view(words)
     return bool(torch.equal(found, wanted))
-
-
-def _copy_all(named: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tensor.detach().clone() for name, tensor in named.items()}
 
 
 def _copy(returned: Any) -> Any:

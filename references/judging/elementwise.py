@@ -32,11 +32,19 @@ def same_bits(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:
 
 def digest(outputs: Mapping[str, NDArray[Any]]) -> str:
     """A word for an answer, by its bits."""
-    hashed = hashlib.blake2b(digest_size=16)
-    for name, values in outputs.items():
-        hashed.update(f"{name} {values.dtype} {values.shape}".encode())
-        hashed.update(np.ascontiguousarray(values).data)
+    return join_digests({name: digest_values(values) for name, values in outputs.items()})
+
+
+def digest_values(values: NDArray[Any]) -> str:
+    """A word for one output, by its bits."""
+    hashed = hashlib.blake2b(f"{values.dtype} {values.shape}".encode(), digest_size=16)
+    hashed.update(np.ascontiguousarray(values).data)
     return hashed.hexdigest()
+
+
+def join_digests(words: Mapping[str, str]) -> str:
+    """The word for an answer of those for its outputs, by name."""
+    return hashlib.blake2b(str([*words.items()]).encode(), digest_size=16).hexdigest()
 
 
 def judge_close(

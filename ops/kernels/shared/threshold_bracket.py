@@ -23,15 +23,15 @@ EXTRA = tl.constexpr(3.0)
 #: A bracket's ends are found to this part of its width.
 FRACTION = tl.constexpr(4)
 #: A sample is spread over the row in runs of this many, which a lane loads at once.
-RUN = tl.constexpr(4)
+SAMPLE_RUN = tl.constexpr(4)
 
 
 @triton.jit
 def load_sample(places, stride, V, WIDE: tl.constexpr, SAMPLE: tl.constexpr):
-    """Keys of SAMPLE columns spread over the V > SAMPLE of a row; int32 [SAMPLE / RUN, RUN]."""
-    runs: tl.constexpr = SAMPLE // RUN
-    start = (tl.arange(0, runs).to(tl.int64) * V // runs // RUN * RUN).to(tl.int32)
-    at = start[:, None] + tl.arange(0, RUN)[None, :]
+    """Keys of SAMPLE columns spread over the V > SAMPLE of a row; int32 [runs, SAMPLE_RUN]."""
+    runs: tl.constexpr = SAMPLE // SAMPLE_RUN
+    start = (tl.arange(0, runs).to(tl.int64) * V // runs // SAMPLE_RUN * SAMPLE_RUN).to(tl.int32)
+    at = start[:, None] + tl.arange(0, SAMPLE_RUN)[None, :]
     return load_keys(places + locate(at, stride, WIDE), at < V)
 
 
@@ -39,7 +39,7 @@ def load_sample(places, stride, V, WIDE: tl.constexpr, SAMPLE: tl.constexpr):
 def place_rank(keys, share, k):
     """The sampled keys to expect among the k largest, and how many more or fewer there may be."""
     rank = share * k.to(tl.float32)
-    variance = tl.maximum(rank * (1.0 - rank / (keys.shape[0] * RUN)), 0.0)
+    variance = tl.maximum(rank * (1.0 - rank / (keys.shape[0] * SAMPLE_RUN)), 0.0)
     return rank, COUNT_DEVIATIONS * tl.sqrt(variance) + EXTRA
 
 

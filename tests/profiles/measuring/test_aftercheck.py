@@ -7,6 +7,7 @@ from rocmoe.ops.core.case import parse_case
 from rocmoe.ops.core.device import Device
 from rocmoe.ops.core.inputs import draw_inputs
 from rocmoe.ops.core.spec import load_op
+from rocmoe.ops.core.workbench import to_numpy
 from rocmoe.ops.topk_softmax import run_torch
 from rocmoe.profiles.measuring import aftercheck
 from rocmoe.profiles.measuring.aftercheck import AfterCheck, same_tensor_bits
@@ -47,3 +48,19 @@ def test_only_the_bits_of_a_right_answer_on_the_same_inputs_are_not_judged_again
     after._look("others' answer", 1, answers[0])
     after._look("too large", 0, (answers[0][0] * 1.5, answers[0][1]))
     assert [line.partition(":")[0] for line in after.failed] == ["others' answer", "too large"]
+
+
+def test_of_an_answer_that_differs_only_what_differs_is_copied_again(monkeypatch):
+    draws = [draw_inputs(SPEC, CASE, number) for number in (0, 1)]
+    weights, ids = run_torch(torch.from_numpy(draws[0]["gating_output"]).float(), 3, True)
+    after = AfterCheck(SPEC, CASE, Device("cpu"), draws, strict=False)
+    after._look("first", 0, (weights, ids))
+    copied = []
+    monkeypatch.setattr(
+        aftercheck, "to_numpy", lambda tensor: copied.append(tensor.dtype) or to_numpy(tensor)
+    )
+    after._look("a rounding apart", 0, (torch.nextafter(weights, weights + 1), ids.clone()))
+    after._look("too large", 0, (weights * 1.5, ids.clone()))
+    after._look("other experts", 0, (weights.clone(), (ids + 1) % 16))
+    assert copied == [torch.float32, torch.float32, torch.float32, torch.int32]
+    assert [line.partition(":")[0] for line in after.failed] == ["too large", "other experts"]
