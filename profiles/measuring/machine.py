@@ -50,6 +50,17 @@ class Activity:
         return self.start_us + self.duration_us
 
 
+def keep_last(returned: deque[Any], call: Callable[[], Any]) -> None:
+    """Call, and keep what it returns among as many answers as there is room for.
+
+    The oldest goes ahead of the call, so that its memory serves again: of one answer more than a
+    floor has, large ones would not stay in the same caches.
+    """
+    if len(returned) == returned.maxlen:
+        returned.popleft()
+    returned.append(call())
+
+
 @dataclass(frozen=True)
 class Captured:
     """A graph: what launches it, and what its last calls returned, the very last one at the end.
@@ -204,7 +215,7 @@ class Gpu(Host):
                 graph.capture_begin() if pool is None else graph.capture_begin(pool=pool)
                 try:
                     for call in calls:
-                        returned.append(call())
+                        keep_last(returned, call)
                 finally:
                     graph.capture_end()
         except Exception as error:

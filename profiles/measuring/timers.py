@@ -266,6 +266,7 @@ class _Turn:
         self.returned: Any = None
 
     def __call__(self) -> None:
+        self.returned = None  # as of `keep_last`
         self.returned = self._work.call(self._next)
         self._next += 1
 

@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+import weakref
 from collections import deque
 
 import pytest
@@ -74,3 +75,21 @@ def test_the_first_thing_that_went_wrong_is_told(graph, calls, said):
     with pytest.raises(CaptureError, match=said):
         record(graph, *calls)
     assert gc.isenabled()
+
+
+def test_an_answer_is_let_go_before_the_next_call_so_that_its_memory_serves_again():
+    living = []
+
+    def call():
+        living.append(len(alive))
+        answer = Answer()
+        alive.add(answer)
+        return answer
+
+    alive = weakref.WeakSet()
+    assert len(record(Graph(), *[call] * 5)) == 2
+    assert living == [0, 1, 1, 1, 1]
+
+
+class Answer:
+    pass

@@ -1,9 +1,18 @@
 """The timers' arithmetic, on a GPU of pretence: what counts, what does not, what is refused."""
 
+import weakref
+
 import pytest
 
 from rocmoe.profiles.measuring.machine import Activity
-from rocmoe.profiles.measuring.timers import Effort, RefusedError, Work, split_calls, take_samples
+from rocmoe.profiles.measuring.timers import (
+    WARM_UP_CALLS,
+    Effort,
+    RefusedError,
+    Work,
+    split_calls,
+    take_samples,
+)
 
 #: Two kernels that the device does in 5 us and the host takes 60 us to queue.
 KERNELS_US = (2.0, 3.0)
@@ -112,3 +121,23 @@ def test_calls_that_did_not_do_as_much_cannot_be_told_apart(calls, flushes):
     seen = [Activity("k", float(at), 1.0) for at in range(4)]
     with pytest.raises(RefusedError, match=rf"4 device activities in {calls} calls"):
         split_calls(seen, calls, flushes)
+
+
+@pytest.mark.parametrize("timer", ["events", "kernel", "wall"])
+def test_an_answer_is_let_go_before_the_next_call(gpu, timer):
+    alive, living = weakref.WeakSet(), []
+
+    def call(number):
+        living.append(len(alive))
+        gpu.launch(5.0, 1.0)
+        answer = Answer()
+        alive.add(answer)
+        return answer
+
+    take_samples(timer, gpu, Work(call), EFFORT)
+    assert len(living) > 5
+    assert set(living[WARM_UP_CALLS:]) == {0}
+
+
+class Answer:
+    pass
