@@ -239,7 +239,7 @@ def test_every_status_and_exit_code_is_explained():
 def test_every_check_is_explained():
     text = (ROOT / "docs/verdicts.md").read_text().partition("## Checks")[2].partition("\n## ")[0]
     explained = set(re.findall(r"`([a-z_]+)`", text)) - {"ok"}
-    artifacts = ("quick-cpu.json", "quick-strict-h100.json", "quick-strict-h200.json")
+    artifacts = ("quick-cpu.json", "full-strict-h100.json", "quick-strict-h200.json")
     found = {
         check.name
         for name in artifacts

@@ -8,6 +8,9 @@ import triton.language as tl
 from rocmoe.ops.kernels.shared.keys import LOWEST_LONG, encode_long, hide_absent
 from rocmoe.ops.kernels.shared.short_keys import encode_truncated
 
+#: Rounds beyond these are a loop: 512 of them, unrolled, took over 300 s to compile for an H100.
+MOST_UNROLLED = tl.constexpr(8)
+
 
 @triton.jit
 def load_groups(
@@ -81,11 +84,20 @@ def score_groups(values, GROUPS: tl.constexpr, BY_SUM: tl.constexpr):
 
 
 @triton.jit
+def keep_best(keys, kept):
+    """The group with the largest key kept too, and the keys without it."""
+    best = keys == tl.max(keys, 1)[:, None]
+    return tl.where(best, LOWEST_LONG, keys), kept | best
+
+
+@triton.jit
 def keep_groups(keys, TOPK_GROUP: tl.constexpr):
     """Whether each group [rows, groups] is among the TOPK_GROUP best by its key."""
     kept = tl.zeros(keys.shape, tl.int1)
-    for _ in tl.static_range(TOPK_GROUP):
-        best = keys == tl.max(keys, 1)[:, None]
-        kept = kept | best
-        keys = tl.where(best, LOWEST_LONG, keys)
+    if TOPK_GROUP <= MOST_UNROLLED:
+        for _ in tl.static_range(TOPK_GROUP):
+            keys, kept = keep_best(keys, kept)
+    else:
+        for _ in range(TOPK_GROUP):
+            keys, kept = keep_best(keys, kept)
     return kept

@@ -13,6 +13,7 @@ from rocmoe.ops.core.launch import recording, simulating  # noqa: E402
 from rocmoe.ops.core.spec import load_op  # noqa: E402
 from rocmoe.ops.core.variants import Variant, choose  # noqa: E402
 from rocmoe.ops.gcn.assembly import read_metadata, read_program  # noqa: E402
+from rocmoe.ops.kernels.grouped_topk import grouped_topk  # noqa: E402
 from rocmoe.ops.kernels.shared.logit_variants import find_sizes  # noqa: E402
 from rocmoe.ops.kernels.shared.score_variants import fits_groups  # noqa: E402
 from rocmoe.ops.kernels.topk_sigmoid import topk_sigmoid  # noqa: E402
@@ -66,6 +67,30 @@ def judge_strictly(words, arch="gfx942"):
 def test_strips_choose_what_single_logits_do(monkeypatch, row, rows, lanes, keys):
     force(monkeypatch, "topk_softmax", "strips", rows=rows, lanes=lanes, keys=keys, warps=1)
     judge_strictly(SOFTMAX.format(*row))
+
+
+@pytest.mark.parametrize("pattern", ["normal", "heavy_ties"])
+def test_strips_of_many_experts_are_spread_over_more_lanes(monkeypatch, pattern):
+    force(monkeypatch, "grouped_topk", "strips", rows=2, lanes=16, keys="int", warps=1)
+    row = (896, 16, "bf16", "small", 1, 1, "sigmoid", 0, pattern, "contiguous")
+    judge_strictly(GROUPED.format(*row))
+
+
+@pytest.mark.parametrize("pattern", ["normal", "heavy_ties", "descending"])
+def test_of_many_groups_many_are_kept(pattern):
+    row = (64, 4, "fp32", "small", 64, 32, "sigmoid", 0, pattern, "contiguous")
+    judge_strictly(GROUPED.format(*row))
+
+
+def test_the_rounds_of_many_groups_are_a_loop():
+    """Unrolled, 512 of them took a compiler over five minutes."""
+    lengths = []
+    for kept in (16, 32):
+        with recording("gfx942") as launches:
+            gating_output = torch.empty(9, 64, device="meta")
+            grouped_topk(gating_output, None, 4, True, 64, kept, "sigmoid", 1.0, 0)
+        lengths.append(len(launches[0].compiled.assembly.splitlines()))
+    assert lengths[1] < 1.1 * lengths[0]
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
