@@ -18,14 +18,15 @@ from .judging.blocks import judge_in_blocks
 from .judging.elementwise import TINY, Array
 from .judging.gating import (
     add_bias,
+    begin_rows,
     choose_weights,
     find_specified,
     judge_gating,
     take_top,
     widen_by_bias,
 )
-from .judging.selection import Ids, find_certain, judge_ids, keep_certain
-from .judging.verdict import Judgement, Verdict
+from .judging.selection import Ids, find_certain, keep_certain
+from .judging.verdict import Verdict
 
 #: Roundings of float32 in a sigmoid: exp2, the reciprocal and an approximate division are good to
 #: 2 ulp, which is four half-ulps each, and adding 1 rounds once: 13, and three to spare.
@@ -57,12 +58,8 @@ def judge(
     bias, renormalize = inputs["correction_bias"], inputs["renormalize"]
 
     def judge_rows(part: slice) -> Verdict:
-        logits = inputs["gating_output"][part]
-        found = {name: values[part] for name, values in outputs.items()}
-        judgement = Judgement()
-        usable = judge_ids(judgement, found["topk_ids"], logits.shape[1])
-        rows = usable & find_specified(logits)
-        scores, slack = score_with_slack(np.where(rows[:, None], logits, 0.0))
+        judgement, found, rows, logits = begin_rows(inputs["gating_output"], outputs, part)
+        scores, slack = score_with_slack(logits)
         keys = add_bias(scores, bias)
         room = widen_by_bias(slack, keys, bias)
         judge_gating(judgement, found, scores, keys, slack, rows, renormalize, strict, room)

@@ -14,9 +14,16 @@ import numpy as np
 
 from .judging.blocks import judge_in_blocks
 from .judging.elementwise import TINY, Array
-from .judging.gating import ROUNDINGS, choose_weights, find_specified, judge_gating, take_top
-from .judging.selection import Ids, Mask, find_certain, judge_ids, keep_certain
-from .judging.verdict import Judgement, Verdict
+from .judging.gating import (
+    ROUNDINGS,
+    begin_rows,
+    choose_weights,
+    find_specified,
+    judge_gating,
+    take_top,
+)
+from .judging.selection import Ids, Mask, find_certain, keep_certain
+from .judging.verdict import Verdict
 
 
 def oracle(gating_output: Array, topk: int, renormalize: bool) -> dict[str, Any]:
@@ -41,12 +48,8 @@ def judge(
     renormalize = inputs["renormalize"]
 
     def judge_rows(part: slice) -> Verdict:
-        logits = inputs["gating_output"][part]
-        found = {name: values[part] for name, values in outputs.items()}
-        judgement = Judgement()
-        usable = judge_ids(judgement, found["topk_ids"], logits.shape[1])
-        rows = usable & find_specified(logits)
-        scores, slack = score_with_slack(np.where(rows[:, None], logits, 0.0))
+        judgement, found, rows, logits = begin_rows(inputs["gating_output"], outputs, part)
+        scores, slack = score_with_slack(logits)
         judge_gating(judgement, found, scores, scores, slack, rows, renormalize, strict)
         return judgement.verdict()
 

@@ -22,32 +22,18 @@ def moe_sorting(
     expert_mask: Any | None,
     num_local_tokens: Any | None,
     model_dim: int,
+    *,
+    late: bool = False,
 ) -> tuple[Any, Any, Any, Any, Any]:
     """sorted_ids i32, sorted_weights f32 [P], sorted_expert_ids, num_valid_ids i32 [2], moe_buf.
 
     topk_ids i32 and topk_weights f32 [T, k] in any layout; P = T*k + E*U - k, U = unit_size. An id
     is (slot << 24) | token, ascending inside an expert, padded with slot k to a multiple of U; ids
     outside [0, E) are left out. moe_buf bf16 [T, model_dim]: zeros in the local rows. What follows
-    the last block is not written.  Semantics: aiter `moe_sorting_fwd`
+    the last block is not written.  late: the launch ahead makes ids and weights, and this one may
+    overlap with it.  Semantics: aiter `moe_sorting_fwd`
     (csrc/py_itfs_ck/moe_sorting_kernels.cu @e4048607).
     """
-    return sort_pairs(
-        topk_ids, topk_weights, num_experts, unit_size, expert_mask, num_local_tokens, model_dim
-    )
-
-
-def sort_pairs(
-    topk_ids: Any,
-    topk_weights: Any,
-    num_experts: int,
-    unit_size: int,
-    expert_mask: Any | None,
-    num_local_tokens: Any | None,
-    model_dim: int,
-    *,
-    late: bool = False,
-) -> tuple[Any, Any, Any, Any, Any]:
-    """As `moe_sorting`; late: ids and weights are made by the launch ahead."""
     tokens, topk = topk_ids.shape
     sort = Sort(
         topk_ids=topk_ids,

@@ -12,7 +12,7 @@ import triton.language as tl
 
 from rocmoe.ops.core.launch import find_arch, launch
 from rocmoe.ops.core.variants import Variant, choose
-from rocmoe.ops.kernels.moe_sorting import allocate_sorted, sort_pairs
+from rocmoe.ops.kernels.moe_sorting import allocate_sorted, moe_sorting
 from rocmoe.ops.kernels.shared.keys import decode, encode, hide_absent
 from rocmoe.ops.kernels.shared.logit_gating import LOG2_E, load_tiles, sum_powers
 from rocmoe.ops.kernels.shared.overlap import announces
@@ -187,7 +187,7 @@ def topk_softmax_sorting(
     if variant.name == "gated_then_sorted":
         announce = announces(variant, "gate", gating_output)
         weights, ids = select_softmax(gating_output, topk, renormalize, announce=announce)
-        return sort_pairs(
+        return moe_sorting(
             ids, weights, num_experts, unit_size, expert_mask, num_local_tokens, model_dim,
             late=True,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elementwise import TINY, Array, judge_close
-from .selection import Mask, judge_best, judge_order
+from .selection import Mask, judge_best, judge_ids, judge_order
 from .verdict import Judgement
 
 #: Roundings of float32 in a score, the sum and the division.  A tree sum of E <= 1024 rounds ten
@@ -21,6 +21,18 @@ ROUNDINGS = 32 * 2.0**-24
 #: FlyDSL divide by max(sum, 1e-20), DeepSeek's own router by sum + 1e-20, vLLM and sgl-kernel by
 #: the sum itself.  Above it, those agree to a tenth of a float32 rounding.
 SMALLEST_SUM = 1e-12
+
+
+def begin_rows(
+    gating_output: Array, outputs: Mapping[str, Any], part: slice
+) -> tuple[Judgement, Mapping[str, Any], Mask, Array]:
+    """Of some rows: a judgement of their ids, their outputs, those [R] that are to be judged
+    further, and logits [R, E], zeros in the others."""
+    logits = gating_output[part]
+    found = {name: values[part] for name, values in outputs.items()}
+    judgement = Judgement()
+    rows = judge_ids(judgement, found["topk_ids"], logits.shape[1]) & find_specified(logits)
+    return judgement, found, rows, np.where(rows[:, None], logits, 0.0)
 
 
 def judge_gating(
