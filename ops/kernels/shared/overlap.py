@@ -32,8 +32,7 @@ def announces(variant: Variant, launched: str, tensor: Any) -> bool:
     """Whether a launch of a variant, named in its parameter `announce`, lets the next one start
     before it ends, which kernels are told as ANNOUNCE.
 
-    Programs that start early take the places that others leave: where those are few, too many
-    come to lie on one processor.
+    Not where the launch ahead leaves few places: programs that start early then seem to crowd.
     """
     return can_overlap(tensor) and launched in variant["announce"].split()
 

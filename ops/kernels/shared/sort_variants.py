@@ -48,7 +48,7 @@ SORT_VARIANTS = (
                         "scan_experts": 8, "scan_chunks": 256, "scan_warps": 8,
                         "announce": "count scan"}),
     Variant("scanned", "65536 tokens: 21.4 us, in chunks of 1024 pairs 21.8; announcing 22.7 and "
-            "27.4, as programs that start early crowd on few processors", arch="sm",
+            "27.4, as programs that start early seem to crowd on few processors", arch="sm",
             parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 2, "line": 256,
                         "scan_experts": 4, "scan_chunks": 1024, "scan_warps": 8,
                         "announce": "none"}),
