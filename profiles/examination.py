@@ -86,7 +86,7 @@ def examine(
     judged = spec.judge(draws[0], first.outputs, dtype=case.dtype, strict=strict)
     # A judge is a function of inputs and outputs: the same bits have the same verdict.
     repeated, seen = judged, digest(first.outputs)
-    same = seen == digest(again.outputs)
+    same = seen == digest(again.outputs)  # and so in canonical form, which need not be made
     if not same:
         repeated = spec.judge(draws[0], again.outputs, dtype=case.dtype, strict=strict)
     verdict = merge(

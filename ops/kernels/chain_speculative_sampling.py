@@ -255,6 +255,6 @@ def chain_speculative_sampling(
     )  # fmt: skip
     launch(
         draw_bonus, (batch,), SLICES=triton.next_power_of_2(slices),
-        num_warps=variant["draw_warps"], overlap=of_row["OVERLAP"], **of_row, **of_bonus,
+        num_warps=variant["draw_warps"], overlap=overlap, **of_row, **of_bonus,
     )  # fmt: skip
     return accept_length, bonus_token

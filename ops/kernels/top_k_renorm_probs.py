@@ -6,6 +6,7 @@ from typing import Any
 
 from rocmoe.ops.core.variants import Variant
 from rocmoe.ops.kernels.shared.threshold_launches import renormalise
+from rocmoe.ops.kernels.shared.threshold_variants import in_parts
 
 VARIANTS = (
     Variant(
@@ -18,17 +19,13 @@ VARIANTS = (
         "parts",
         "a few rows that are not long: a tile or two a program",
         most={"B": 8, "V": 65536},
-        parameters={"parts": 8, "room": 16384, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "sift settle"},
+        parameters=in_parts(8, 16384, 2048),
     ),
     Variant(
         "parts",
         "some rows that are not long",
         most={"B": 64, "V": 65536},
-        parameters={"parts": 4, "room": 16384, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "sift settle"},
+        parameters=in_parts(4, 16384, 2048),
     ),
     Variant(
         "whole",
@@ -43,40 +40,30 @@ VARIANTS = (
         "parts",
         "each part searches its row's bracket again, and here the rows alone fill a GPU",
         most={"V": 65536},
-        parameters={"parts": 1, "room": 16384, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "sift settle"},
+        parameters=in_parts(1, 16384, 2048),
     ),
     Variant(
         "parts",
         "few long rows: three tiles a program",
         most={"B": 8},
-        parameters={"parts": 32, "room": 32768, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "sift settle"},
+        parameters=in_parts(32, 32768, 2048),
     ),
     Variant(
         "parts",
         "two programs a processor of an H100 at 16 rows",
         most={"B": 32},
-        parameters={"parts": 16, "room": 32768, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "sift settle"},
+        parameters=in_parts(16, 32768, 2048),
     ),
     Variant(
         "parts",
         "64 rows of 151936: 55 us, without announcing 58",
         most={"B": 128},
-        parameters={"parts": 4, "room": 32768, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "sift settle"},
+        parameters=in_parts(4, 32768, 2048),
     ),
     Variant(
         "parts",
         "256 rows of 151936: 183 us, announcing both 186, none 189",
-        parameters={"parts": 4, "room": 32768, "sample": 2048, "depth": 8, "tile": 2048,
-                    "sift_warps": 8, "settle_warps": 8, "block": 2048, "write_warps": 4,
-                    "announce": "settle"},
+        parameters=in_parts(4, 32768, 2048, announce="settle"),
     ),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.moe_sorting import allocate_sorted, moe_sorting
 from rocmoe.ops.kernels.shared.keys import decode, encode, hide_absent
 from rocmoe.ops.kernels.shared.logit_gating import LOG2_E, load_tiles, sum_powers
-from rocmoe.ops.kernels.shared.overlap import announces
+from rocmoe.ops.kernels.shared.overlap import announces, can_overlap
 from rocmoe.ops.kernels.shared.rounds import clean_logits
 from rocmoe.ops.kernels.shared.sort_kernels import find_enabled, find_run
 from rocmoe.ops.kernels.shared.sort_launches import BLOCKS, ZEROS
@@ -185,7 +185,7 @@ def topk_softmax_sorting(
         logits=tokens * width, bits=gating_output.element_size() * 8,
     )  # fmt: skip
     if variant.name == "gated_then_sorted":
-        announce = announces(variant, "gate", gating_output)
+        announce = can_overlap(gating_output) and announces(variant, "gate")
         weights, ids = select_softmax(gating_output, topk, renormalize, announce=announce)
         return moe_sorting(
             ids, weights, num_experts, unit_size, expert_mask, num_local_tokens, model_dim,

@@ -4,7 +4,7 @@ ones, and those of calls behind it."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -110,9 +110,10 @@ class AfterCheck:
     def _look(self, label: str, draw: int, returned: Any) -> None:
         named = name_outputs(self.spec, self.case, self.device, returned)
         self._looked += 1
-        if self._is_right(draw, named):
+        right = self._right.get(draw, {})
+        taken = {name: _take(tensor, right.get(name)) for name, tensor in named.items()}
+        if all(each is right.get(name) for name, each in taken.items()):
             return
-        taken = {name: self._take(draw, name, tensor) for name, tensor in named.items()}
         known = (draw, join_digests({name: each.word for name, each in taken.items()}))
         if known in self.passed:
             self._right[draw] = taken
@@ -129,27 +130,20 @@ class AfterCheck:
             self.passed.add(known)
             self._right[draw] = taken
 
-    def _is_right(self, draw: int, named: Mapping[str, Any]) -> bool:
-        """Whether an answer has the bits of a right one: large ones are compared where they are,
-        since to copy and convert them takes longer than all that is timed."""
-        right = self._right.get(draw)
-        return right is not None and all(
-            same_tensor_bits(tensor, right[name].tensor) for name, tensor in named.items()
-        )
-
-    def _take(self, draw: int, name: str, tensor: Any) -> _Taken:
-        """An output to be judged; what differs elsewhere alone need not be converted again."""
-        right = self._right.get(draw)
-        if right is not None and same_tensor_bits(tensor, right[name].tensor):
-            return right[name]
-        values = to_numpy(tensor)
-        return _Taken(tensor.detach().clone(), values, digest_values(values))
-
     def verdict(self) -> Verdict:
         """One check for all that was looked at."""
         detail = "; ".join(self.failed) or f"{self._looked} answers of timed calls"
         check = Check(CHECK, not self.failed, float(len(self.failed)), 0.0, detail)
         return Verdict((check,), tuple(self.findings))
+
+
+def _take(tensor: Any, right: _Taken | None) -> _Taken:
+    """An output, or the right one itself where it has the same bits: large ones are compared where
+    they are, since to copy and convert them takes longer than all that is timed."""
+    if right is not None and same_tensor_bits(tensor, right.tensor):
+        return right
+    values = to_numpy(tensor)
+    return _Taken(tensor.detach().clone(), values, digest_values(values))
 
 
 def destroy(returned: Any, *benches: Workbench) -> None:

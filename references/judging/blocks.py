@@ -30,8 +30,7 @@ def judge_in_blocks(judge_rows: Callable[[slice], Verdict], rows: int, width: in
     """
     step = max(BLOCK_ELEMENTS // max(width, 1), 1)
     starts = range(0, max(rows, 1), step)
-    with ThreadPoolExecutor(min(_threads, len(starts))) as pool:
-        verdicts = list(pool.map(lambda at: _shift(judge_rows(slice(at, at + step)), at), starts))
+    verdicts = _judge_all(lambda at: _shift(judge_rows(slice(at, at + step)), at), starts)
     verdicts.sort(key=lambda verdict: -(verdict.error_ratio or 0.0))
     merged = merge(*verdicts)
     wrong: Counter[str] = Counter()
@@ -42,6 +41,14 @@ def judge_in_blocks(judge_rows: Callable[[slice], Verdict], rows: int, width: in
         for check in merged.checks
     )
     return replace(merged, checks=checks, findings=tuple(_keep_some(merged.findings)))
+
+
+def _judge_all(judge_block: Callable[[int], Verdict], starts: range) -> list[Verdict]:
+    workers = min(_threads, len(starts))
+    if workers == 1:  # a thread costs more than a small case
+        return [judge_block(start) for start in starts]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(judge_block, starts))
 
 
 def _shift(verdict: Verdict, rows: int) -> Verdict:

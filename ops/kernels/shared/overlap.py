@@ -28,13 +28,13 @@ def can_overlap(tensor: Any) -> bool:
     return arch.startswith("sm") and int(arch.removeprefix("sm")) >= OLDEST
 
 
-def announces(variant: Variant, launched: str, tensor: Any) -> bool:
-    """Whether a launch of a variant, named in its parameter `announce`, lets the next one start
-    before it ends, which kernels are told as ANNOUNCE.
+def announces(variant: Variant, launched: str) -> bool:
+    """Whether a launch of a variant is named in its parameter `announce`: where launches overlap it
+    lets the next one start before it ends, which kernels are told as ANNOUNCE.
 
     Not where the launch ahead leaves few places: programs that start early then seem to crowd.
     """
-    return can_overlap(tensor) and launched in variant["announce"].split()
+    return launched in variant["announce"].split()
 
 
 @triton.jit

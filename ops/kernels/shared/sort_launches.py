@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import triton
@@ -59,7 +60,7 @@ class Sort:
     def pairs(self) -> int:
         return self.tokens * self.topk
 
-    @property
+    @cached_property
     def overlaps(self) -> bool:
         """Whether its launches may start before the ones ahead of them have ended."""
         return can_overlap(self.topk_ids)
@@ -271,7 +272,7 @@ def count_pairs(variant: Variant, sort: Sort, keep_planes: bool) -> Counts:
         ROWS=ids["ID_ROWS"],
         HALF=sort.bits // 2,
         TILES=known.tiles,
-        ANNOUNCE=announces(variant, "count", sort.topk_ids),
+        ANNOUNCE=sort.overlaps and announces(variant, "count"),
         num_warps=variant["count_warps"],
         overlap=sort.overlaps and sort.late,
     )
@@ -297,7 +298,7 @@ def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any:
         ROWS=min(variant["scan_chunks"], max(2, triton.next_power_of_2(known.chunks))),
         EXPERTS=width,
         OVERLAP=sort.overlaps,
-        ANNOUNCE=announces(variant, "scan", sort.topk_ids),
+        ANNOUNCE=sort.overlaps and announces(variant, "scan"),
         num_warps=variant["scan_warps"],
         overlap=sort.overlaps,
     )

@@ -80,6 +80,7 @@ def place_in_order(
             topk_weights, pairs, pairs < tokens * K, weight_token_stride, weight_slot_stride, K,
             WEIGHT_ROWS, WIDE,
         )  # fmt: skip
+        # Ahead of the wait if there is one; else loads are under way meanwhile.
         if OVERLAP:
             places, expert = order_pairs(ids, known, LOG, BITS, LINE, IN_LANE)
         await_ahead(OVERLAP)

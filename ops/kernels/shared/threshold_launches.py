@@ -105,7 +105,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         WAVES=waves,
         LANES=lanes,
         DEPTH=_choose_depth(variant["depth"], lanes, shared["SEQUENTIAL"]),
-        ANNOUNCE=announces(variant, "sift", renorm_probs),
+        ANNOUNCE=overlap and announces(variant, "sift"),
         num_warps=waves,
         **shared,
     )
@@ -116,7 +116,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         LISTS_A_ROW=lists,
         CHUNK=max(variant["tile"] // lists, 4),
         OVERLAP=overlap,
-        ANNOUNCE=announces(variant, "settle", renorm_probs),
+        ANNOUNCE=overlap and announces(variant, "settle"),
         num_warps=variant["settle_warps"],
         overlap=overlap,
         **shared,

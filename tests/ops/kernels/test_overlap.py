@@ -165,7 +165,21 @@ def test_a_tree_is_drawn_from_after_its_slices_are_summed(cuda):
 )
 def test_only_cuda_from_compute_capability_9_on_overlaps(monkeypatch, arch, can):
     monkeypatch.setattr(overlap, "find_arch", lambda tensor: arch)
-    variant = Variant("two", "", parameters={"announce": "count scan"})
     assert overlap.can_overlap(None) == can
-    assert overlap.announces(variant, "scan", None) == can
-    assert not overlap.announces(variant, "place", None)
+
+
+def test_a_variant_names_the_launches_that_announce():
+    variant = Variant("two", "", parameters={"announce": "count scan"})
+    assert overlap.announces(variant, "scan")
+    assert not overlap.announces(variant, "place")
+
+
+def test_older_gpus_neither_announce_nor_wait(monkeypatch, cuda):
+    monkeypatch.setattr(overlap, "find_arch", lambda tensor: "sm89")
+    monkeypatch.setattr(sorting, "VARIANTS", (Variant("scanned", "", parameters=SCANNED),))
+    cuda(renorm.top_p_renorm_probs, empty(2, 70000), 0.9)
+    made = cuda(topk_softmax_sorting, empty(40, 16), 2, True, 4, None, None, 0)
+    assert len(made) == 3 + 4
+    for each in made:
+        assert not each.overlaps
+        assert "griddepcontrol" not in each.ptx
