@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from rocmoe.ops.core.cache_keys import settle_key
@@ -17,6 +18,7 @@ from rocmoe.ops.core.compilation import is_tensor
 from rocmoe.ops.core.errors import RocmoeError
 
 Grid = tuple[int, int, int]
+Reordering = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 #: Launches that are remembered; sizes that vary without end make new ones.
 MOST_LAUNCHES = 4096
@@ -35,8 +37,8 @@ class _Tools:
     hip: bool
 
 
-#: By key: the compiled kernel, and where each parameter stands among the arguments given.
-_launches: dict[tuple[Any, ...], tuple[Any, list[int]]] = {}
+#: By key: the compiled kernel, and what brings the arguments given in the order of its parameters.
+_launches: dict[tuple[Any, ...], tuple[Any, Reordering]] = {}
 
 
 @cache
@@ -71,8 +73,7 @@ def launch_again(
     known = _launches.get(key)
     if known is None or device != tools.current_device():
         return False
-    compiled, order = known
-    values = list(arguments.values())
+    compiled, pick = known
     x, y, z = (*grid, 1, 1)[:3]
     compiled.run(
         x,
@@ -84,7 +85,7 @@ def launch_again(
         None,
         tools.hooks.launch_enter_hook,
         tools.hooks.launch_exit_hook,
-        *[values[at] for at in order],
+        *pick(tuple(arguments.values())),
     )
     return True
 
@@ -143,11 +144,18 @@ def launch_first(
     # Triton launches on the current device, wherever the tensors are.
     with torch.cuda.device(next(iter(tensors.values())).device):
         compiled = kernel[grid](**arguments, **options)
-    names = list(arguments)
-    if compiled is None or not set(kernel.arg_names) <= set(names):
+    if compiled is None or not set(kernel.arg_names) <= set(arguments):
         return  # defaults of the kernel's own are filled in by Triton alone
     if len(_launches) >= MOST_LAUNCHES:
         _launches.clear()
     how = options["num_warps"], options.get("num_stages"), "launch_pdl" in options
     key, _ = _make_key(_find_tools(), kernel, arguments, how)
-    _launches[key] = compiled, [names.index(name) for name in kernel.arg_names]
+    _launches[key] = compiled, _reordering(list(arguments), kernel.arg_names)
+
+
+def _reordering(names: Sequence[str], wanted: Sequence[str]) -> Reordering:
+    """What brings values that stand as `names` do in the order of `wanted`."""
+    if len(wanted) == 1:  # where itemgetter gives the value itself
+        place = names.index(wanted[0])
+        return lambda values: (values[place],)
+    return itemgetter(*map(names.index, wanted))

@@ -58,14 +58,14 @@ def choose(table: Sequence[Variant], arch: str, **sizes: int) -> Variant:
     if key not in _chosen:
         _chosen[key] = _search(table, arch, sizes), table
     variant, _ = _chosen[key]
-    note(str(variant))
+    note(variant)
     return variant
 
 
-def note(chosen: str) -> None:
+def note(chosen: Variant | str) -> None:
     """Tell the blocks of `noting` around what was chosen."""
     for listener in _listeners:
-        listener.append(chosen)
+        listener.append(str(chosen))
 
 
 def _search(table: Sequence[Variant], arch: str, sizes: Mapping[str, int]) -> Variant:

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.last_token import (
     choose_slice,
@@ -233,20 +234,20 @@ def chain_speculative_sampling(
         **describe_probs(target_probs),
     }
     of_drafts = describe_coins(uniform_samples, threshold_single, threshold_acc)
-    of_drafts["NODES"] = triton.next_power_of_2(nodes)
+    of_drafts["NODES"] = grow_to_power_of_2(nodes)
     of_bonus = {
         "bonus_token": bonus_token,
         "final_samples": uniform_samples_for_final_sampling,
         "final_stride": uniform_samples_for_final_sampling.stride(0),
     }
     if not size:
-        width = triton.next_power_of_2(vocabulary)
+        width = grow_to_power_of_2(vocabulary)
         warps = variant["num_warps"]
         launch(
             verify_rows, (batch,), TOKENS=width, num_warps=warps, **of_row, **of_drafts, **of_bonus
         )
         return accept_length, bonus_token
-    slices = triton.cdiv(vocabulary, size)
+    slices = divide_up(vocabulary, size)
     partials = torch.empty((batch, slices), dtype=torch.float32, device=device)
     overlap = can_overlap(target_probs)
     of_row |= {"partials": partials, "slices": slices, "SLICE": size, "OVERLAP": overlap}
@@ -254,7 +255,7 @@ def chain_speculative_sampling(
         sum_slices, (batch * slices,), num_warps=variant["num_warps"], **of_row, **of_drafts
     )  # fmt: skip
     launch(
-        draw_bonus, (batch,), SLICES=triton.next_power_of_2(slices),
+        draw_bonus, (batch,), SLICES=grow_to_power_of_2(slices),
         num_warps=variant["draw_warps"], overlap=overlap, **of_row, **of_bonus,
     )  # fmt: skip
     return accept_length, bonus_token

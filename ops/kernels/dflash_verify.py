@@ -14,6 +14,7 @@ import triton.language as tl
 from rocmoe.ops.chain_speculative_sampling import cost as cost_of_chain
 from rocmoe.ops.core.launch import find_arch, launch
 from rocmoe.ops.core.pipeline import Pipeline, Stage
+from rocmoe.ops.core.sizes import grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.chain_speculative_sampling import chain_speculative_sampling
 from rocmoe.ops.kernels.shared.last_token import pick
@@ -183,8 +184,8 @@ def soften(
         temperature_stride=temperatures.stride(0),
         top_k_stride=top_k.stride(0),
         top_p_stride=top_p.stride(0),
-        WIDE=triton.next_power_of_2(vocabulary) * token_stride >= 2**31,
-        BLOCK=min(variant["block"], triton.next_power_of_2(vocabulary)),
+        WIDE=grow_to_power_of_2(vocabulary) * token_stride >= 2**31,
+        BLOCK=min(variant["block"], grow_to_power_of_2(vocabulary)),
         num_warps=variant["num_warps"],
     )
     return probs, best, row_top_k, row_top_p
@@ -238,7 +239,7 @@ def settle_greedy(
         candidate_stride=candidates.stride(1),
         temperature_stride=temperatures.stride(0),
         top_k_stride=top_k.stride(0),
-        NODES=triton.next_power_of_2(nodes),
+        NODES=grow_to_power_of_2(nodes),
         num_warps=1,
     )
     return accept_length, bonus_token

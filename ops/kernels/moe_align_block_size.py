@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import triton
-
 from rocmoe.ops.core.launch import find_arch
+from rocmoe.ops.core.sizes import divide_up
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.sort_launches import Sort, run_variant
 from rocmoe.ops.kernels.shared.sort_variants import SORT_VARIANTS
@@ -33,9 +32,7 @@ def moe_align_block_size(topk_ids: Any, num_experts: int, block_size: int) -> tu
         num_local_tokens=None,
         sorted_ids=torch.empty(length, dtype=torch.int32, device=device),
         sorted_weights=None,
-        block_experts=torch.empty(
-            triton.cdiv(length, block_size), dtype=torch.int32, device=device
-        ),
+        block_experts=torch.empty(divide_up(length, block_size), dtype=torch.int32, device=device),
         totals=torch.empty(1, dtype=torch.int32, device=device),
         moe_buf=None,
         num_experts=num_experts,

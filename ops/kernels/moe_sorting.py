@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import triton
-
 from rocmoe.ops.core.launch import find_arch
+from rocmoe.ops.core.sizes import divide_up
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.sort_launches import Sort, run_variant
 from rocmoe.ops.kernels.shared.sort_variants import SORT_VARIANTS
@@ -60,7 +59,7 @@ def allocate_sorted(
     return {
         "sorted_ids": torch.empty(length, dtype=torch.int32, device=device),
         "sorted_weights": torch.empty(length, dtype=torch.float32, device=device),
-        "block_experts": torch.empty(triton.cdiv(length, unit), dtype=torch.int32, device=device),
+        "block_experts": torch.empty(divide_up(length, unit), dtype=torch.int32, device=device),
         "totals": torch.empty(2, dtype=torch.int32, device=device),
         "moe_buf": torch.empty((tokens, width), dtype=torch.bfloat16, device=device),
     }

@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.heads import find_scale, locate_heads, span_rows, widen
 
@@ -237,7 +238,7 @@ def choose_chunk(kept: int, rotated: int) -> int:
     As many as of the rotated ones (`rotated`) where that makes a few chunks, since they then lie
     in the same lanes.
     """
-    return rotated if kept <= MOST_CHUNKS * rotated else triton.next_power_of_2(kept)
+    return rotated if kept <= MOST_CHUNKS * rotated else grow_to_power_of_2(kept)
 
 
 def qk_norm_rope(
@@ -267,7 +268,7 @@ def qk_norm_rope(
         for heads in (num_heads_q, num_heads_kv, num_heads_kv)
     )
     q_heads, kv_heads = tokens * num_heads_q, tokens * num_heads_kv
-    columns, pairs = map(triton.next_power_of_2, (head_dim, rotary_dim // 2))
+    columns, pairs = map(grow_to_power_of_2, (head_dim, rotary_dim // 2))
     variant = choose(
         VARIANTS,
         find_arch(qkv),
@@ -281,7 +282,7 @@ def qk_norm_rope(
     few = min(num_heads_q, num_heads_kv)
     launch(
         turn_queries_and_keys,
-        (triton.cdiv(q_heads, rows) + 2 * triton.cdiv(kv_heads, rows),),
+        (divide_up(q_heads, rows) + 2 * divide_up(kv_heads, rows),),
         qkv=qkv,
         q_weight=q_weight,
         k_weight=k_weight,

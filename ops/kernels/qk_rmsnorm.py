@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.heads import find_scale, locate_heads, span_rows, widen
 
@@ -100,12 +101,12 @@ def qk_rmsnorm(q: Any, k: Any, q_weight: Any, k_weight: Any, eps: float) -> tupl
     q_out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     k_out = torch.empty(k.shape, dtype=k.dtype, device=k.device)
     q_heads, k_heads = tokens * num_heads_q, tokens * num_heads_kv
-    columns = triton.next_power_of_2(head_dim)
+    columns = grow_to_power_of_2(head_dim)
     variant = choose(VARIANTS, find_arch(q), heads=q_heads + k_heads, D=head_dim)
     rows = max(1, variant["elements"] // columns)
     launch(
         normalize_queries_and_keys,
-        (triton.cdiv(q_heads, rows) + triton.cdiv(k_heads, rows),),
+        (divide_up(q_heads, rows) + divide_up(k_heads, rows),),
         q=q,
         k=k,
         q_weight=q_weight,

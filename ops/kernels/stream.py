@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import launch
+from rocmoe.ops.core.sizes import divide_up
 
 #: Bytes are moved in lines of what one lane loads at once.
 LINE_BYTES = 16
@@ -90,7 +91,7 @@ def stream(source: Any, target: Any, shape: Shape) -> None:
     """
     read, written = source.numel() * 4 // LINE_BYTES, target.numel() * 4 // LINE_BYTES
     tile = shape.words * 4 // LINE_BYTES * shape.tiles
-    programs = triton.cdiv(max(read, written), tile)
+    programs = divide_up(max(read, written), tile)
     launch(
         move_bytes,
         (programs,),

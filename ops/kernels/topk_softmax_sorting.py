@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.moe_sorting import allocate_sorted, moe_sorting
 from rocmoe.ops.kernels.shared.keys import decode, encode, hide_absent
@@ -179,7 +180,7 @@ def topk_softmax_sorting(
     FlyDSL `moe_softmax_sort_flydsl` (kernels/moe/moe_sorting_kernel.py @11c4174d).
     """
     tokens, num_experts = gating_output.shape
-    width = max(8, triton.next_power_of_2(num_experts))
+    width = max(8, grow_to_power_of_2(num_experts))
     variant = choose(
         VARIANTS, find_arch(gating_output), T=tokens, E=num_experts, k=topk,
         logits=tokens * width, bits=gating_output.element_size() * 8,
@@ -192,13 +193,13 @@ def topk_softmax_sorting(
             late=True,
         )  # fmt: skip
     outputs = allocate_sorted(tokens, topk, num_experts, unit_size, model_dim, gating_output.device)
-    slots = max(2, triton.next_power_of_2(topk))
-    rows = triton.next_power_of_2(tokens)
+    slots = max(2, grow_to_power_of_2(topk))
+    rows = grow_to_power_of_2(tokens)
     token_stride, expert_stride = gating_output.stride()
     each = variant["experts"]
     launch(
         gate_and_sort,
-        (triton.cdiv(num_experts, each) + triton.cdiv(tokens * model_dim, ZEROS),),
+        (divide_up(num_experts, each) + divide_up(tokens * model_dim, ZEROS),),
         gating_output=gating_output,
         expert_mask=expert_mask,
         num_local_tokens=num_local_tokens,
@@ -215,7 +216,7 @@ def topk_softmax_sorting(
         SLOTS=slots,
         DOUBLE=bool(variant["double"]),
         UNIT=unit_size,
-        UNITS=triton.next_power_of_2(unit_size),
+        UNITS=grow_to_power_of_2(unit_size),
         WIDTH=model_dim,
         EACH=each,
         BLOCKS=BLOCKS,

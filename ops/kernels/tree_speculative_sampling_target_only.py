@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.last_token import (
     choose_slice,
@@ -307,18 +308,18 @@ def tree_speculative_sampling_target_only(
         **describe_coins(uniform_samples, threshold_single, threshold_acc),
         "accept_index": accept_index,
         "accept_token_num": accept_token_num,
-        "NODES": triton.next_power_of_2(nodes),
+        "NODES": grow_to_power_of_2(nodes),
     }
     of_last = {
         "final_samples": uniform_samples_for_final_sampling,
         "final_stride": uniform_samples_for_final_sampling.stride(0),
     }
     if not size:
-        width = triton.next_power_of_2(vocabulary)
+        width = grow_to_power_of_2(vocabulary)
         warps = variant["num_warps"]
         launch(verify_rows, (batch,), TOKENS=width, num_warps=warps, **of_row, **of_tree, **of_last)
         return predicts, accept_index, accept_token_num
-    slices = triton.cdiv(vocabulary, size)
+    slices = divide_up(vocabulary, size)
     of_row |= {
         "partials": torch.empty((batch, slices), dtype=torch.float32, device=device),
         "last_nodes": torch.empty((batch,), dtype=torch.int32, device=device),
@@ -328,7 +329,7 @@ def tree_speculative_sampling_target_only(
     }
     launch(sum_slices, (batch * slices,), num_warps=variant["num_warps"], **of_row, **of_tree)
     launch(
-        draw_last, (batch,), SLICES=triton.next_power_of_2(slices),
+        draw_last, (batch,), SLICES=grow_to_power_of_2(slices),
         num_warps=variant["draw_warps"], overlap=of_row["OVERLAP"], **of_row, **of_last,
     )  # fmt: skip
     return predicts, accept_index, accept_token_num

@@ -11,6 +11,7 @@ from typing import Any
 import triton
 import triton.language as tl
 
+from rocmoe.ops.core.sizes import grow_to_power_of_2
 from rocmoe.references.judging.replay import SMALLEST_THRESHOLD
 
 
@@ -78,7 +79,7 @@ def describe_probs(target_probs: Any) -> dict[str, Any]:
         "node_stride": node_stride,
         "token_stride": token_stride,
         "vocabulary": vocabulary,
-        "WIDE": triton.next_power_of_2(vocabulary) * token_stride >= 2**31,
+        "WIDE": grow_to_power_of_2(vocabulary) * token_stride >= 2**31,
     }
 
 

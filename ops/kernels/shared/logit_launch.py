@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import triton
-
 from rocmoe.ops.core.launch import launch
+from rocmoe.ops.core.sizes import grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant
 from rocmoe.ops.kernels.shared.logit_gating import select_by_lists, select_in_rounds
 from rocmoe.ops.kernels.shared.logit_strips import select_by_strips
@@ -72,7 +71,7 @@ def plan_logits(
     variant: Variant,
 ) -> tuple[Any, int, Mapping[str, Any]]:
     """The kernel, its rows a program, and its arguments that do not change from call to call."""
-    width = triton.next_power_of_2(num_experts)
+    width = grow_to_power_of_2(num_experts)
     round_rows = min(variant["rows"], max(1, LOGITS_A_ROUND // width))
     constants: dict[str, Any] = {
         "token_stride": token_stride,
@@ -88,11 +87,11 @@ def plan_logits(
         "WIDE": variant["rows"] * token_stride + width * expert_stride >= 2**31,
     }
     if variant.name == "rounds":
-        constants |= {"ROWS": round_rows, "SLOTS": triton.next_power_of_2(topk)}
+        constants |= {"ROWS": round_rows, "SLOTS": grow_to_power_of_2(topk)}
         return select_in_rounds, round_rows, constants | places
     constants |= {
         "ROWS": variant["rows"],
-        "SLOTS": max(2, triton.next_power_of_2(topk)),
+        "SLOTS": max(2, grow_to_power_of_2(topk)),
         "KEYS": variant["keys"],
         "BITS": (num_experts - 1).bit_length(),
         "ROUND_ROWS": round_rows,

@@ -10,6 +10,7 @@ all that is ahead of it on the stream, as ever.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import triton
@@ -24,7 +25,11 @@ OLDEST = 90
 
 def can_overlap(tensor: Any) -> bool:
     """Whether launches on a tensor may overlap, which kernels are told as OVERLAP."""
-    arch = find_arch(tensor)
+    return _overlaps(find_arch(tensor))
+
+
+@cache
+def _overlaps(arch: str) -> bool:
     return arch.startswith("sm") and int(arch.removeprefix("sm")) >= OLDEST
 
 

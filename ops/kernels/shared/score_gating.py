@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import launch
+from rocmoe.ops.core.sizes import grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant
 from rocmoe.ops.kernels.shared.groups import keep_groups, key_tiles, load_groups, score_groups
 from rocmoe.ops.kernels.shared.keys import (
@@ -221,8 +222,8 @@ def plan_scores(
         "GROUPS": groups,
         "TOPK_GROUP": topk_group,
         "ROWS": variant["rows"],
-        "RANKS": max(2, triton.next_power_of_2(routed)),
-        "SLOTS": triton.next_power_of_2(topk),
+        "RANKS": max(2, grow_to_power_of_2(routed)),
+        "SLOTS": grow_to_power_of_2(topk),
         "KEYS": variant["keys"],
         "BITS": (num_experts - 1).bit_length(),
     }
@@ -230,8 +231,8 @@ def plan_scores(
         strip_bits = (num_experts // STRIP_WORDS.value - 1).bit_length()
         constants |= {"LANES": variant["lanes"], "STRIP_BITS": strip_bits}
         return select_scores_by_strips, constants
-    padded = triton.next_power_of_2(groups)
-    columns = min(variant["columns"], triton.next_power_of_2(size))
+    padded = grow_to_power_of_2(groups)
+    columns = min(variant["columns"], grow_to_power_of_2(size))
     reach = variant["rows"] * token_stride + padded * max(size, columns) * 2 * expert_stride
     constants |= {
         "expert_stride": expert_stride,

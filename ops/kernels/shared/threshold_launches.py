@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import triton
-
 from rocmoe.ops.core.launch import find_arch, launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant, choose
 from rocmoe.ops.kernels.shared.overlap import announces, can_overlap
 from rocmoe.ops.kernels.shared.threshold_kernels import (
@@ -42,11 +41,11 @@ def renormalise(
         "V": vocabulary,
         "row_stride": probs.stride(0),
         "column_stride": probs.stride(1),
-        "WIDE": triton.next_power_of_2(vocabulary) * probs.stride(1) >= 2**31,
+        "WIDE": grow_to_power_of_2(vocabulary) * probs.stride(1) >= 2**31,
         **_describe(top_k, top_p, sequential),
     }
     if variant.name == "row":
-        width = triton.next_power_of_2(vocabulary)
+        width = grow_to_power_of_2(vocabulary)
         warps = max(1, min(variant["most_warps"], width // variant["columns_a_warp"]))
         launch(renormalise_rows, (rows,), renorm_probs=renorm_probs, BLOCK=width,
                num_warps=warps, **shared)  # fmt: skip
@@ -121,7 +120,7 @@ def _launch_in_parts(variant: Variant, renorm_probs: Any, shared: dict[str, Any]
         overlap=overlap,
         **shared,
     )
-    blocks = triton.cdiv(vocabulary, variant["block"])
+    blocks = divide_up(vocabulary, variant["block"])
     places = ("probs", "V", "row_stride", "column_stride", "WIDE")
     launch(
         write_rows,

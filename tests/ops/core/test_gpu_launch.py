@@ -39,11 +39,12 @@ def gpu(monkeypatch):
     monkeypatch.setattr(gpu_launch, "_find_tools", lambda: tools)
     monkeypatch.setattr(gpu_launch, "_launches", {})
 
-    def remember(arguments, num_warps=1):
-        key, _ = gpu_launch._make_key(tools, KERNEL, arguments, (num_warps, None, False))
-        order = [list(arguments).index(name) for name in KERNEL.arg_names]
-        gpu_launch._launches[key] = compiled = Compiled(), order
-        return compiled[0]
+    def remember(arguments, num_warps=1, kernel=KERNEL):
+        key, _ = gpu_launch._make_key(tools, kernel, arguments, (num_warps, None, False))
+        compiled = Compiled()
+        reordering = gpu_launch._reordering(list(arguments), kernel.arg_names)
+        gpu_launch._launches[key] = compiled, reordering
+        return compiled
 
     return remember
 
@@ -64,6 +65,16 @@ def test_what_was_launched_before_is_run_with_its_arguments_in_order(gpu):
     assert run[:9] == (7, 1, 1, "stream 3", "function", "metadata", None, "enter", "exit")
     assert run[9] is x
     assert run[10:] == (5, True)
+
+
+def test_a_kernel_of_one_parameter_gets_it(gpu):
+    kernel = SimpleNamespace(arg_names=["x"])
+    compiled = gpu({"x": make()}, kernel=kernel)
+    x = make()
+    assert launch_again(kernel, (7,), {"x": x}, HOW)
+    (run,) = compiled.runs
+    assert len(run) == 10
+    assert run[9] is x
 
 
 @pytest.mark.parametrize(
