@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import triton
-
 from rocmoe.ops.core.launch import launch
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant
 from rocmoe.ops.kernels.shared.overlap import announces, can_overlap
 from rocmoe.ops.kernels.shared.sort_kernels import (
@@ -60,7 +58,7 @@ class Sort:
     def pairs(self) -> int:
         return self.tokens * self.topk
 
-    @cached_property
+    @property
     def overlaps(self) -> bool:
         """Whether its launches may start before the ones ahead of them have ended."""
         return can_overlap(self.topk_ids)
@@ -77,7 +75,7 @@ class Sort:
     @property
     def fillers(self) -> int:
         """Programs that fill moe_buf."""
-        return int(triton.cdiv(self.tokens * self.width, ZEROS))
+        return divide_up(self.tokens * self.width, ZEROS)
 
     def outputs(self) -> dict[str, Any]:
         """The arguments of a kernel that writes the outputs."""
@@ -96,7 +94,7 @@ class Sort:
             "weight_slot_stride": slot_stride,
             "WEIGHT_ROWS": not is_packed(self.topk_weights),
             "UNIT": self.unit,
-            "UNITS": triton.next_power_of_2(self.unit),
+            "UNITS": grow_to_power_of_2(self.unit),
             "WIDTH": self.width,
             "BLOCKS": BLOCKS,
             "ZEROS": ZEROS,
@@ -153,12 +151,12 @@ def run_variant(variant: Variant, sort: Sort) -> None:
 
 def run_at_once(variant: Variant, sort: Sort) -> None:
     """One launch. Parameters: most tiles at a time, experts a program, warps."""
-    tiles = min(variant["tiles"], triton.next_power_of_2(max(1, triton.cdiv(sort.pairs, TILE))))
-    slabs = triton.cdiv(sort.pairs, tiles * TILE)
+    tiles = min(variant["tiles"], grow_to_power_of_2(max(1, divide_up(sort.pairs, TILE))))
+    slabs = divide_up(sort.pairs, tiles * TILE)
     each = variant["experts"]
     launch(
         sort_at_once,
-        (triton.cdiv(sort.num_experts, each) + sort.fillers,),
+        (divide_up(sort.num_experts, each) + sort.fillers,),
         **sort.outputs(),
         **sort.ids(),
         slabs=slabs,
@@ -197,7 +195,7 @@ def allocate_counts(sort: Sort, tiles: int, keep_planes: bool) -> Counts:
     """Room for the counts of pairs in chunks of so many tiles, unwritten."""
     import torch
 
-    chunks, device = max(1, triton.cdiv(sort.pairs, tiles * TILE)), sort.topk_ids.device
+    chunks, device = max(1, divide_up(sort.pairs, tiles * TILE)), sort.topk_ids.device
     planes = None
     if keep_planes:
         shape = (1 + sort.bits, chunks * tiles)
@@ -224,7 +222,7 @@ def run_counted(variant: Variant, sort: Sort) -> None:
         chunks=known.chunks,
         BITS=sort.bits,
         TILES=known.tiles,
-        ROWS=triton.next_power_of_2(known.chunks),
+        ROWS=grow_to_power_of_2(known.chunks),
         EARLY=bool(variant["early"]),
         EACH=variant["experts"],
         num_warps=variant["place_warps"],
@@ -250,7 +248,9 @@ def run_scanned(variant: Variant, sort: Sort) -> None:
         BITS=sort.bits,
         LOG=pairs.bit_length() - 1,
         LINE=line,
-        IN_LANE=(4 * max(1, pairs // line)).bit_length() - 1,
+        LANE_BITS=(4 * max(1, pairs // line)).bit_length() - 1,
+        WARP_BITS=variant["place_warps"].bit_length() - 1,
+        WAIT_FIRST=not (sort.overlaps and announces(variant, "scan")),
         EACH=variant["experts"],
         num_warps=variant["place_warps"],
         overlap=sort.overlaps,
@@ -295,7 +295,7 @@ def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any:
         starts=starts,
         chunks=known.chunks,
         BITS=sort.bits,
-        ROWS=min(variant["scan_chunks"], max(2, triton.next_power_of_2(known.chunks))),
+        ROWS=min(variant["scan_chunks"], max(2, grow_to_power_of_2(known.chunks))),
         EXPERTS=width,
         OVERLAP=sort.overlaps,
         ANNOUNCE=sort.overlaps and announces(variant, "scan"),
@@ -307,7 +307,7 @@ def scan_pairs(variant: Variant, sort: Sort, known: Counts) -> Any:
 
 def place_grid(variant: Variant, sort: Sort, known: Counts) -> tuple[int]:
     """Programs that place chunks, those that write padding, and those that fill moe_buf."""
-    padders = int(triton.cdiv(sort.num_experts, variant["experts"]))
+    padders = divide_up(sort.num_experts, variant["experts"])
     return (known.chunks + padders + sort.fillers,)
 
 

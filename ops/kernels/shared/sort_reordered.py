@@ -26,8 +26,9 @@ NOWHERE = tl.constexpr(-(2**30))
 
 @triton.jit
 def order_pairs(
-    ids, known, LOG: tl.constexpr, BITS: tl.constexpr, LINE: tl.constexpr, IN_LANE: tl.constexpr
-):
+    ids, known, LOG: tl.constexpr, BITS: tl.constexpr, LINE: tl.constexpr,
+    LANE_BITS: tl.constexpr, WARP_BITS: tl.constexpr,
+):  # fmt: skip
     """A chunk's places [2^LOG] by expert and then in order, those not known last; and experts.
 
     LINE: places that all lanes load at once, 4 each.  All that a lane loads is made neighbours, as
@@ -39,10 +40,22 @@ def order_pairs(
     if LINE < N:
         keys = tl.reshape(keys, [N // LINE, LINE // 4, 4])
         keys = tl.reshape(tl.permute(keys, [1, 0, 2]), [N])
-    keys = sort_keys(keys, LOG, IN_LANE)
-    # A lane holds a stretch now: hand it out, so that neighbours are written by neighbours.
-    keys = tl.gather(keys, places, 0)
+    keys = sort_keys(keys, LOG, LANE_BITS, WARP_BITS)
     return keys & (N - 1), keys >> LOG
+
+
+@triton.jit
+def find_shifts(
+    counts, starts, enabled, chunks, chunk, BITS: tl.constexpr, UNIT: tl.constexpr
+):  # fmt: skip
+    """How far each expert's pairs of a chunk are from where they go, in a chunk in order."""
+    experts = tl.arange(0, 2**BITS)
+    found = tl.load(starts + chunks * 2**BITS + experts)
+    before = tl.load(starts + chunk * 2**BITS + experts)
+    own = tl.load(counts + chunk * 2**BITS + experts).to(tl.int32)
+    # One sum for both where an expert begins and where it stands in the chunk.
+    ahead = pad_up(tl.where(enabled, found, 0), UNIT) - own
+    return tl.where(enabled, tl.cumsum(ahead, 0) - ahead + before, NOWHERE)
 
 
 @triton.jit
@@ -52,14 +65,15 @@ def place_in_order(
     tokens, chunks, id_token_stride, id_slot_stride, weight_token_stride, weight_slot_stride,
     K: tl.constexpr, E: tl.constexpr, BITS: tl.constexpr, UNIT: tl.constexpr,
     UNITS: tl.constexpr, WIDTH: tl.constexpr, ID_ROWS: tl.constexpr, WEIGHT_ROWS: tl.constexpr,
-    WIDE: tl.constexpr, LOG: tl.constexpr, LINE: tl.constexpr, IN_LANE: tl.constexpr,
-    EACH: tl.constexpr, BLOCKS: tl.constexpr, ZEROS: tl.constexpr, OVERLAP: tl.constexpr,
-    LATE: tl.constexpr,
+    WIDE: tl.constexpr, LOG: tl.constexpr, LINE: tl.constexpr, LANE_BITS: tl.constexpr,
+    WARP_BITS: tl.constexpr, EACH: tl.constexpr, BLOCKS: tl.constexpr, ZEROS: tl.constexpr,
+    OVERLAP: tl.constexpr, LATE: tl.constexpr, WAIT_FIRST: tl.constexpr,
 ):  # fmt: skip
     """A program for each chunk of 2^LOG pairs, one for EACH experts' padding, then those that fill
     moe_buf.
 
     In a chunk in order, an expert's pairs are as far from where they go as its first one is.
+    WAIT_FIRST: wait for what is known of all chunks before a chunk is put in order, not after.
     """
     program = tl.program_id(0)
     local = count_local_tokens(num_local_tokens, tokens)
@@ -80,20 +94,15 @@ def place_in_order(
             topk_weights, pairs, pairs < tokens * K, weight_token_stride, weight_slot_stride, K,
             WEIGHT_ROWS, WIDE,
         )  # fmt: skip
-        # Ahead of the wait if there is one; else loads are under way meanwhile.
-        if OVERLAP:
-            places, expert = order_pairs(ids, known, LOG, BITS, LINE, IN_LANE)
-        await_ahead(OVERLAP)
-        found = tl.load(starts + chunks * 2**BITS + experts)
-        before = tl.load(starts + program * 2**BITS + experts)
-        own = tl.load(counts + program * 2**BITS + experts).to(tl.int32)
-        if not OVERLAP:
-            places, expert = order_pairs(ids, known, LOG, BITS, LINE, IN_LANE)
-        padded = pad_up(tl.where(enabled, found, 0), UNIT)
-        shift = tl.cumsum(padded, 0) - padded + before - (tl.cumsum(own, 0) - own)
-        shift = tl.where(enabled, shift, NOWHERE)
+        if WAIT_FIRST:
+            await_ahead(OVERLAP)
+            shifts = find_shifts(counts, starts, enabled, chunks, program, BITS, UNIT)
+        places, expert = order_pairs(ids, known, LOG, BITS, LINE, LANE_BITS, WARP_BITS)
+        if not WAIT_FIRST:
+            await_ahead(OVERLAP)
+            shifts = find_shifts(counts, starts, enabled, chunks, program, BITS, UNIT)
         counted = expert < 2**BITS
-        positions = tl.gather(shift, tl.where(counted, expert, 0), 0) + tl.arange(0, 2**LOG)
+        positions = tl.gather(shifts, tl.where(counted, expert, 0), 0) + tl.arange(0, 2**LOG)
         if sorted_weights is not None:
             weights = tl.gather(weights, places, 0)
         written = counted & (positions >= 0)

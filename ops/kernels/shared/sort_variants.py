@@ -42,14 +42,20 @@ SORT_VARIANTS = (
             most={"pairs": 2**12},
             parameters={"tiles": 4, "experts": 16, "count_warps": 4, "place_warps": 4, "early": 0,
                         "announce": "count"}),
-    Variant("scanned", "4096, 16384, 32768 tokens: 5.7, 8.3, 12.7 us, without announcing 7.4, "
-            "10.2, 15.2; counted 6.0 at 4096, 14 at 8192", arch="sm", most={"pairs": 2**18},
+    Variant("scanned", "4096 tokens: 4.9 us, with scans of 4 experts 5.4, without announcing 7.3, "
+            "counted 6.0; 8192: 6.1", arch="sm", most={"pairs": 2**16},
             parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 4, "line": 512,
                         "scan_experts": 8, "scan_chunks": 256, "scan_warps": 8,
                         "announce": "count scan"}),
-    Variant("scanned", "65536 tokens: 21.4 us, in chunks of 1024 pairs 21.8; announcing 22.7 and "
-            "27.4, as programs that start early seem to crowd on few processors", arch="sm",
-            parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 2, "line": 256,
+    Variant("scanned", "16384 tokens: 7.6 us, with scans of 8 experts 8.2, in chunks of 1024 "
+            "pairs 7.8", arch="sm", most={"pairs": 2**17},
+            parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 4, "line": 512,
+                        "scan_experts": 4, "scan_chunks": 256, "scan_warps": 4,
+                        "announce": "count scan"}),
+    Variant("scanned", "32768, 65536, 131072 tokens: 11.6, 16.3, 25.9 us, in chunks of 512 pairs "
+            "11.9, 18.7, 32.7; announcing 10.9, 15.8, 25.2, but moe_align_block_size takes 21.8 at "
+            "65536 then, and its kernels 13.6: programs that start early seem to crowd", arch="sm",
+            parameters={"tiles": 32, "experts": 8, "count_warps": 4, "place_warps": 4, "line": 512,
                         "scan_experts": 4, "scan_chunks": 1024, "scan_warps": 8,
                         "announce": "none"}),
     Variant("counted", "4096 tokens, without overlap: 6.7 us, with 8 warps 8.0",
