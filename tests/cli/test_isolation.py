@@ -159,13 +159,15 @@ def wait_until_gone(folder, seconds=15):
         time.sleep(0.1)
 
 
-#: Right on every case, and slow enough to be stopped in the middle.
+#: Right on every case, and slow enough to be stopped in the middle, as long as `slow` is there.
 SLOW = """
 import time
+from pathlib import Path
 from rocmoe.ops.topk_softmax import run_torch
 
 def topk_softmax(gating_output, topk, renormalize):
-    time.sleep(0.02)
+    if Path(__file__).with_name("slow").exists():
+        time.sleep(0.1)
     return run_torch(gating_output, topk, renormalize)
 """
 RUN = ("validate", "--impl", "right.py:topk_softmax", "--jobs", "2")
@@ -174,7 +176,10 @@ REQUEST = (*RUN, "--out", "run.json")
 
 @pytest.fixture
 def slow(tmp_path):
+    """The file that makes it slow."""
     (tmp_path / "right.py").write_text(SLOW)
+    (tmp_path / "slow").touch()
+    return tmp_path / "slow"
 
 
 def strip(artifact):
@@ -182,8 +187,9 @@ def strip(artifact):
     return [(r.case.id, r.selector, r.status, r.checks) for r in artifact.results]
 
 
-@pytest.mark.usefixtures("slow")
-def test_an_interrupted_run_writes_what_is_done_and_is_resumed(start_rocmoe, rocmoe, tmp_path):
+def test_an_interrupted_run_writes_what_is_done_and_is_resumed(
+    start_rocmoe, rocmoe, tmp_path, slow
+):
     process = start_rocmoe(*REQUEST)
     wait_for_results(tmp_path / "run.json", 3)
     process.send_signal(signal.SIGINT)
@@ -194,6 +200,7 @@ def test_an_interrupted_run_writes_what_is_done_and_is_resumed(start_rocmoe, roc
     assert not partial.complete
     assert len(partial.results) >= 3
     wait_until_gone(tmp_path)
+    slow.unlink()
     done = rocmoe(*REQUEST, "--resume")
     assert done.returncode == 0, done.stderr
     finished = read_artifact(tmp_path / "run.json")
@@ -204,14 +211,14 @@ def test_an_interrupted_run_writes_what_is_done_and_is_resumed(start_rocmoe, roc
     assert strip(finished) == strip(read_artifact(again))
 
 
-@pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_killed_run_is_resumed_from_any_point(start_rocmoe, rocmoe, tmp_path, seed):
+def test_a_killed_run_is_resumed_from_any_point(start_rocmoe, rocmoe, tmp_path, slow, seed):
     process = start_rocmoe(*REQUEST)
     wait_for_results(tmp_path / "run.json", random.Random(seed).randrange(1, 15))
     process.kill()
     process.communicate(timeout=30)
     wait_until_gone(tmp_path)
+    slow.unlink()
     assert not (tmp_path / "run.json").exists()
     stream = tmp_path / "run.json.partial.jsonl"
     with stream.open("ab") as file:
@@ -249,11 +256,11 @@ def test_workers_that_are_killed_at_random_cost_their_own_case_only(start_rocmoe
         assert result.status == "pass" or "SIGKILL" in result.reason
 
 
-@pytest.mark.usefixtures("slow")
-def test_the_stream_holds_each_result_as_it_comes(start_rocmoe, tmp_path):
+def test_the_stream_holds_each_result_as_it_comes(start_rocmoe, tmp_path, slow):
     process = start_rocmoe(*REQUEST)
     wait_for_results(tmp_path / "run.json", 2)
     lines = (tmp_path / "run.json.partial.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["format"] == "rocmoe.artifact"
     assert json.loads(lines[1])["status"] == "pass"
+    slow.unlink()
     process.communicate(timeout=60)
