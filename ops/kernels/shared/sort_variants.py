@@ -62,8 +62,8 @@ SORT_VARIANTS = (
             most={"pairs": 2**15, "E": 256},
             parameters={"tiles": 16, "experts": 8, "count_warps": 4, "place_warps": 4, "early": 0,
                         "announce": "count"}),
-    Variant("scanned", "not timed on CDNA; simulated: 0.52 of the instructions of placing pairs as "
-            "they come, in chunks of 512 pairs 0.57",
+    Variant("scanned", "not timed on CDNA; simulated: 0.50 of the instructions of placing pairs as "
+            "they come, in chunks of 512 pairs 0.54",
             parameters={"tiles": 32, "experts": 8, "count_warps": 4, "place_warps": 2, "line": 512,
                         "scan_experts": 8, "scan_chunks": 256, "scan_warps": 8,
                         "announce": "none"}),
