@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 from rocmoe.ops.core.cache_keys import settle_key
@@ -18,7 +17,6 @@ from rocmoe.ops.core.compilation import is_tensor
 from rocmoe.ops.core.errors import RocmoeError
 
 Grid = tuple[int, int, int]
-Reordering = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 #: Launches that are remembered; sizes that vary without end make new ones.
 MOST_LAUNCHES = 4096
@@ -37,8 +35,8 @@ class _Tools:
     hip: bool
 
 
-#: By key: the compiled kernel, and what brings the arguments given in the order of its parameters.
-_launches: dict[tuple[Any, ...], tuple[Any, Reordering]] = {}
+#: By key: the compiled kernel.
+_launches: dict[tuple[Any, ...], Any] = {}
 
 
 @cache
@@ -70,10 +68,9 @@ def launch_again(
         return False
     tools = _find_tools()
     key, device = _make_key(tools, kernel, arguments, how)
-    known = _launches.get(key)
-    if known is None or device != tools.current_device():
+    compiled = _launches.get(key)
+    if compiled is None or device != tools.current_device():
         return False
-    compiled, pick = known
     x, y, z = (*grid, 1, 1)[:3]
     compiled.run(
         x,
@@ -85,7 +82,7 @@ def launch_again(
         None,
         tools.hooks.launch_enter_hook,
         tools.hooks.launch_exit_hook,
-        *pick(tuple(arguments.values())),
+        *map(arguments.__getitem__, kernel.arg_names),
     )
     return True
 
@@ -150,12 +147,4 @@ def launch_first(
         _launches.clear()
     how = options["num_warps"], options.get("num_stages"), "launch_pdl" in options
     key, _ = _make_key(_find_tools(), kernel, arguments, how)
-    _launches[key] = compiled, _reordering(list(arguments), kernel.arg_names)
-
-
-def _reordering(names: Sequence[str], wanted: Sequence[str]) -> Reordering:
-    """What brings values that stand as `names` do in the order of `wanted`."""
-    if len(wanted) == 1:  # where itemgetter gives the value itself
-        place = names.index(wanted[0])
-        return lambda values: (values[place],)
-    return itemgetter(*map(names.index, wanted))
+    _launches[key] = compiled

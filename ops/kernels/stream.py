@@ -109,8 +109,8 @@ def stream(source: Any, target: Any, shape: Shape) -> None:
 
 def share_lines(lines: int, programs: int) -> int:
     """The lines that each program takes, the last ones fewer or none."""
-    share = -(-lines // max(programs, 1))
-    return share if share < SHARED_LINES else -(-share // SHARED_LINES) * SHARED_LINES
+    share = divide_up(lines, max(programs, 1))
+    return share if share < SHARED_LINES else divide_up(share, SHARED_LINES) * SHARED_LINES
 
 
 def empty(tensor: Any) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from rocmoe.ops.core.launch import launch
-from rocmoe.ops.core.sizes import grow_to_power_of_2
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant
 from rocmoe.ops.kernels.shared.logit_gating import select_by_lists, select_in_rounds
 from rocmoe.ops.kernels.shared.logit_strips import select_by_strips
@@ -47,7 +47,7 @@ def select_logits(
     )
     launch(
         kernel,
-        (-(-tokens // rows),),
+        (divide_up(tokens, rows),),
         num_warps=variant["warps"],
         gating_output=gating_output,
         topk_weights=topk_weights,

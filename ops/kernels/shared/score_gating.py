@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 
 from rocmoe.ops.core.launch import launch
-from rocmoe.ops.core.sizes import grow_to_power_of_2
+from rocmoe.ops.core.sizes import divide_up, grow_to_power_of_2
 from rocmoe.ops.core.variants import Variant
 from rocmoe.ops.kernels.shared.groups import keep_groups, key_tiles, load_groups, score_groups
 from rocmoe.ops.kernels.shared.keys import (
@@ -183,7 +183,7 @@ def select_scores(
     )
     launch(
         kernel,
-        (-(-tokens // variant["rows"]),),
+        (divide_up(tokens, variant["rows"]),),
         num_warps=variant["warps"],
         gating_output=gating_output,
         correction_bias=correction_bias,

@@ -56,11 +56,8 @@ def run_stage(
     else:
         turn = is_one(LOG, stage - 1) ^ is_one(LOG, stage)
     keys = keys ^ (0 - turn)
-    for step in tl.static_range(stage):
-        keys = exchange(
-            keys, LOG, stage - 1 - step, IN_LANE >> (stage - 1 - step) & 1,
-            FAR >> (stage - 1 - step) & 1,
-        )  # fmt: skip
+    for bit in tl.static_range(stage - 1, -1, -1):
+        keys = exchange(keys, LOG, bit, IN_LANE >> bit & 1, FAR >> bit & 1)
     return keys
 
 

@@ -45,9 +45,7 @@ def order_pairs(
 
 
 @triton.jit
-def find_shifts(
-    counts, starts, enabled, chunks, chunk, BITS: tl.constexpr, UNIT: tl.constexpr
-):  # fmt: skip
+def find_shifts(counts, starts, enabled, chunks, chunk, BITS: tl.constexpr, UNIT: tl.constexpr):
     """How far each expert's pairs of a chunk are from where they go, in a chunk in order."""
     experts = tl.arange(0, 2**BITS)
     found = tl.load(starts + chunks * 2**BITS + experts)

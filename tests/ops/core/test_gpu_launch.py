@@ -41,9 +41,7 @@ def gpu(monkeypatch):
 
     def remember(arguments, num_warps=1, kernel=KERNEL):
         key, _ = gpu_launch._make_key(tools, kernel, arguments, (num_warps, None, False))
-        compiled = Compiled()
-        reordering = gpu_launch._reordering(list(arguments), kernel.arg_names)
-        gpu_launch._launches[key] = compiled, reordering
+        gpu_launch._launches[key] = compiled = Compiled()
         return compiled
 
     return remember
